@@ -1,0 +1,156 @@
+"""Opening the database: find the server, check that it can serve, and hand out an engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from rebase_db import settings
+from rebase_db.database import embedded
+from rebase_db.database.revision import HEAD
+from rebase_db.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+MIN_POSTGRES = 16
+MIN_PGVECTOR = (0, 8)
+_CONNECT_TIMEOUT_SECONDS = 10
+
+
+def open_engine(*, check_schema: bool = True) -> Engine:
+    """An engine for the server named by the environment, or for the embedded one.
+
+    The embedded server is this project's own: its schema is brought up to date here. A named server is changed by
+    `rebase db upgrade` only.
+
+    Args:
+        check_schema: Whether the schema must be the one this code is written for.
+
+    Raises:
+        DatabaseError: One sentence for each way it cannot be used.
+    """
+    url = settings.database_url()
+    if url is None:
+        engine = _engine(embedded.start(settings.home()))
+        if check_schema:
+            from rebase_db.database import migrate
+
+            if current_revision(engine) != HEAD:
+                migrate.upgrade(engine)
+        return engine
+    engine = _engine(url)
+    check_server(engine)
+    if check_schema:
+        check_revision(engine)
+    return engine
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise DatabaseError(
+            f"{settings.DATABASE_URL} is not a Postgres URL.",
+            hint="Write it as postgresql://user@host:5432/database; the password may come from PGPASSWORD or ~/.pgpass.",
+        )
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": _CONNECT_TIMEOUT_SECONDS, "application_name": "rebase-db"},
+    )
+
+
+def check_server(engine: Engine) -> None:
+    """Refuse a server that is out of reach, too old, or without pgvector.
+
+    Raises:
+        DatabaseError: Which of these, and what to do.
+    """
+    where = _where(engine)
+    try:
+        with engine.connect() as connection:
+            version = int(connection.execute(text("SHOW server_version_num")).scalar_one())
+            vector = connection.execute(
+                text("SELECT default_version FROM pg_available_extensions WHERE name = 'vector'")
+            ).scalar_one_or_none()
+            installed = connection.execute(
+                text("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+            ).scalar_one_or_none()
+    except OperationalError as error:
+        # libpq's own words name host and cause and never the password.
+        cause = " ".join(str(error.orig).split())
+        raise DatabaseError(
+            f"The database at {where} cannot be reached: {cause}", hint=f"Check {settings.DATABASE_URL} and the server."
+        ) from error
+    if version < MIN_POSTGRES * 10000:
+        raise DatabaseError(
+            f"The database at {where} is Postgres {version // 10000}; rebase-db needs {MIN_POSTGRES} or newer.",
+            hint="Upgrade the server, or unset the variable to use the embedded one.",
+        )
+    found = installed or vector
+    if found is None:
+        raise DatabaseError(
+            f"The database at {where} has no pgvector.",
+            hint="Install the extension on the server (package postgresql-NN-pgvector, image pgvector/pgvector).",
+        )
+    if tuple(int(part) for part in found.split(".")[:2]) < MIN_PGVECTOR:
+        raise DatabaseError(
+            f"The database at {where} has pgvector {found}; rebase-db needs {'.'.join(map(str, MIN_PGVECTOR))} or newer.",
+            hint="Update the package, then ALTER EXTENSION vector UPDATE.",
+        )
+
+
+def current_revision(engine: Engine) -> str | None:
+    """The revision the database's schema is at; None when it has none."""
+    with engine.connect() as connection:
+        return read_revision(connection)
+
+
+def read_revision(connection: Connection) -> str | None:
+    """The same over an open connection."""
+    if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar_one() is None:
+        return None
+    revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return revision
+
+
+def check_revision(engine: Engine) -> None:
+    """Refuse a schema that is missing, older or newer than this code's.
+
+    Raises:
+        DatabaseError: Which of these, and what to do.
+    """
+    found = current_revision(engine)
+    where = _where(engine)
+    if found == HEAD:
+        return
+    if found is None:
+        raise DatabaseError(f"The database at {where} has no rebase-db schema yet.", hint="Run `rebase db upgrade`.")
+    from rebase_db.database import migrate
+
+    if found in migrate.known_revisions():
+        raise DatabaseError(
+            f"The schema at {where} is older than this rebase-db ({found}, needs {HEAD}).",
+            hint="Stop the workers and run `rebase db upgrade`.",
+        )
+    raise DatabaseError(
+        f"The schema at {where} is newer than this rebase-db (revision {found}, this code knows up to {HEAD}).",
+        hint="Upgrade rebase-db on this machine.",
+    )
+
+
+def _where(engine: Engine) -> str:
+    url = engine.url
+    host = url.host or url.query.get("host") or "the local socket"
+    return f"{host}{f':{url.port}' if url.port else ''}/{url.database or ''}"
+
+
+def is_connection_loss(error: BaseException) -> bool:
+    """Whether an error means that the connection, not the statement, failed."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated

@@ -1,0 +1,132 @@
+"""Freezing a training set: which examples, in which order, under a hash anyone can recompute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, insert, select
+
+from rebase_db.errors import TrainingError, UnknownNameError, did_you_mean
+from rebase_db.faults import FaultPoint, reach
+from rebase_db.hashing import content_hash
+from rebase_db.schema import Example, Generation, RetrievalLink, TaskVersion, TrainingSet, TrainingSetMember
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenSet:
+    """A training set as the database has it."""
+
+    training_set_id: int
+    name: str
+    size: int
+    manifest_hash: bytes
+
+
+def manifest_hash(task_version_hash: bytes, example_hashes: Sequence[bytes]) -> bytes:
+    """Tag `training_set/v1`, over the task version's hash and the examples' in order."""
+    return content_hash(
+        "training_set/v1",
+        {"task_version": task_version_hash.hex(), "examples": [digest.hex() for digest in example_hashes]},
+    )
+
+
+def freeze(
+    connection: Connection, task_version_id: int, encoder_id: int, task_name: str, *, name: str | None = None
+) -> FrozenSet:
+    """Freeze the examples of a task's present ranking, best ranked first.
+
+    Of each link the example of its last attempt is taken. Freezing the same examples in the same order again finds the
+    set that is there, unless another name is asked for.
+
+    Raises:
+        TrainingError: No example was accepted, or the name belongs to another set.
+    """
+    rows = connection.execute(
+        select(Example.example_id, Example.content_hash)
+        .join(Generation, Generation.generation_id == Example.generation_id)
+        .join(
+            RetrievalLink,
+            (RetrievalLink.link_id == Generation.link_id) & (RetrievalLink.attempt == Generation.attempt),
+        )
+        .where(
+            RetrievalLink.task_version_id == task_version_id,
+            RetrievalLink.encoder_id == encoder_id,
+            RetrievalLink.displaced_by.is_(None),
+            RetrievalLink.state.in_(["transformed", "distilled"]),
+        )
+        .order_by(RetrievalLink.rank)
+    ).all()
+    if not rows:
+        raise TrainingError(
+            f"Task {task_name!r} has no accepted example to train on.",
+            hint="`rebase status` shows why rows were rejected; a template teacher's rules may not fit the datasets.",
+        )
+    # Serialises two processes freezing the same task.
+    task_hash = connection.execute(
+        select(TaskVersion.content_hash).where(TaskVersion.task_version_id == task_version_id).with_for_update()
+    ).scalar_one()
+    manifest = manifest_hash(task_hash, [row.content_hash for row in rows])
+    same = select(TrainingSet.training_set_id, TrainingSet.name, TrainingSet.size, TrainingSet.manifest_hash).where(
+        TrainingSet.task_version_id == task_version_id, TrainingSet.manifest_hash == manifest
+    )
+    found = connection.execute(same if name is None else same.where(TrainingSet.name == name)).first()
+    if found is not None:
+        return FrozenSet(*found)
+    name = name or f"{task_name}-{manifest.hex()[:8]}"
+    if connection.execute(select(TrainingSet.training_set_id).where(TrainingSet.name == name)).first():
+        raise TrainingError(
+            f"The name {name!r} belongs to another training set already.",
+            hint="Training sets are frozen: choose another.",
+        )
+    set_id = connection.execute(
+        insert(TrainingSet)
+        .values(
+            task_version_id=task_version_id,
+            name=name,
+            size=len(rows),
+            selection={"encoder_id": encoder_id, "order": "rank"},
+            manifest_hash=manifest,
+        )
+        .returning(TrainingSet.training_set_id)
+    ).scalar_one()
+    connection.execute(
+        insert(TrainingSetMember),
+        [
+            {"training_set_id": set_id, "position": position, "example_id": row.example_id}
+            for position, row in enumerate(rows, 1)
+        ],
+    )
+    reach(FaultPoint.FREEZE_BEFORE_COMMIT)
+    return FrozenSet(set_id, name, len(rows), manifest)
+
+
+def find_training_set(connection: Connection, name: str) -> FrozenSet:
+    """A training set by name.
+
+    Raises:
+        UnknownNameError: There is none.
+    """
+    columns = (TrainingSet.training_set_id, TrainingSet.name, TrainingSet.size, TrainingSet.manifest_hash)
+    row = connection.execute(select(*columns).where(TrainingSet.name == name)).one_or_none()
+    if row is None:
+        names = list(connection.execute(select(TrainingSet.name)).scalars())
+        raise UnknownNameError(f"There is no training set {name!r}.", hint=did_you_mean(name, names))
+    return FrozenSet(*row)
+
+
+def label_counts(connection: Connection, training_set_id: int) -> list[tuple[str, int]]:
+    """Outputs of a training set with their number, most frequent first."""
+    rows = connection.execute(
+        select(Example.output, func.count())
+        .join(TrainingSetMember, TrainingSetMember.example_id == Example.example_id)
+        .where(TrainingSetMember.training_set_id == training_set_id)
+        .group_by(Example.output)
+        .order_by(func.count().desc(), Example.output)
+    )
+    return [(output, count) for output, count in rows]

@@ -1,0 +1,49 @@
+"""Named fault points: places where a test makes this process die, to show that nothing is lost when it does.
+
+Inert unless `REBASE_FAULT` is set, to `<point>` or `<point>:<n>`: the n-th time the process reaches that point it sends
+itself SIGKILL, which no handler, `finally` or exit hook survives.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from enum import StrEnum
+
+
+class FaultPoint(StrEnum):
+    """Every point, in the order data flows."""
+
+    INGEST_ROWS_COPIED = "ingest.rows_copied"
+    INGEST_BEFORE_COMMIT = "ingest.before_commit"
+    INGEST_COMMITTED = "ingest.committed"
+    EMBED_CLAIMED = "embed.claimed"
+    EMBED_ENCODED = "embed.encoded"
+    EMBED_BEFORE_COMMIT = "embed.before_commit"
+    RETRIEVE_CLAIMED = "retrieve.claimed"
+    RETRIEVE_SCORED = "retrieve.scored"
+    RETRIEVE_BEFORE_COMMIT = "retrieve.before_commit"
+    TRANSFORM_CLAIMED = "transform.claimed"
+    TRANSFORM_ANSWERED = "transform.answered"
+    TRANSFORM_BEFORE_COMMIT = "transform.before_commit"
+    TRANSFORM_COMMITTED = "transform.committed"
+    FREEZE_BEFORE_COMMIT = "freeze.before_commit"
+    DISTILL_CLAIMED = "distill.claimed"
+    DISTILL_STEP = "distill.step"
+    DISTILL_SAVED = "distill.saved"
+    DISTILL_BEFORE_COMMIT = "distill.before_commit"
+    EVALUATE_BEFORE_COMMIT = "evaluate.before_commit"
+
+
+_armed, _, _count = os.environ.get("REBASE_FAULT", "").partition(":")
+_left = int(_count or "1")
+
+
+def reach(point: FaultPoint) -> None:
+    """Die here if this point is armed and its turn has come."""
+    global _left  # noqa: PLW0603 - the countdown belongs to the process
+    if not _armed or point != _armed:
+        return
+    _left -= 1
+    if _left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)

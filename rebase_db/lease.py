@@ -1,0 +1,87 @@
+"""A worker's life as the database sees it: its row, its heartbeat, and the lock that ends with its connection."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from rebase_db import __version__
+from rebase_db.queue import LEASE_SECONDS, LIVENESS_LOCK
+from rebase_db.schema import Worker
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from sqlalchemy import Connection, Engine
+
+BEATS_A_LEASE = 4
+
+
+class Lease:
+    """Registers this process as a worker and keeps it alive from a thread until closed.
+
+    The thread has a connection of its own, which holds an advisory lock for as long as it lives (see
+    `rebase_db.queue.rescue`), and comes back with a new one when the server restarts. A stage that computes for hours
+    needs no code for this: the beat does not depend on it.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._closing = threading.Event()
+        with engine.begin() as connection:
+            self.worker_id: int = connection.execute(
+                insert(Worker)
+                .values(host=socket.gethostname(), pid=os.getpid(), code_version=__version__)
+                .returning(Worker.worker_id)
+            ).scalar_one()
+        self._connection: Connection | None = self._take_lock()
+        self._thread = threading.Thread(target=self._beat, name="rebase-heartbeat", daemon=True)
+        self._thread.start()
+
+    def _take_lock(self) -> Connection:
+        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(select(func.pg_advisory_lock(LIVENESS_LOCK, self.worker_id)))
+        return connection
+
+    def _beat(self) -> None:
+        while not self._closing.wait(LEASE_SECONDS / BEATS_A_LEASE):
+            try:
+                if self._connection is None:
+                    self._connection = self._take_lock()
+                self._connection.execute(
+                    update(Worker).where(Worker.worker_id == self.worker_id).values(heartbeat_at=func.clock_timestamp())
+                )
+            except SQLAlchemyError:
+                # The server is away; the next beat tries a new connection. The fence covers what happens meanwhile.
+                self._drop_connection()
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            with suppress(SQLAlchemyError):
+                self._connection.invalidate()
+                self._connection.close()
+            self._connection = None
+
+    def close(self) -> None:
+        """Stop beating and give up whatever is still held: it can be claimed by others at once."""
+        self._closing.set()
+        self._thread.join()
+        self._drop_connection()
+        with suppress(SQLAlchemyError), self._engine.begin() as connection:
+            connection.execute(
+                update(Worker).where(Worker.worker_id == self.worker_id).values(stopped_at=func.clock_timestamp())
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

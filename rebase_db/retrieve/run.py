@@ -1,0 +1,223 @@
+"""Retrieval runs: asking for one, knowing whether its answer is still current, and computing any number together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sqlalchemy import insert, select, text
+
+from rebase_db.database.copy import driver
+from rebase_db.faults import FaultPoint, reach
+from rebase_db.retrieve.corpus import require_embedded
+from rebase_db.retrieve.query_vectors import ensure_query_vectors
+from rebase_db.retrieve.rank import Candidates, rank_rows
+from rebase_db.retrieve.score import score_corpus
+from rebase_db.retrieve.write import merge_links, write_scores
+from rebase_db.schema import Dataset, Retrieval, RetrievalExclusion
+from rebase_db.sql import named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from sqlalchemy import Connection, Engine
+
+    from rebase_db.embed.encoder import Encoder
+    from rebase_db.retrieve.score import DatasetScores
+
+SCORE_BYTES_A_PASS = 512 << 20
+"""Memory for part scores; more tasks than fit are scored in a further pass over the vectors."""
+_BYTES_A_SCORE = 12  # two float32 scores and two int16 columns
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A retrieval to be computed, as the database has it."""
+
+    retrieval_id: int
+    task_version_id: int
+    encoder_id: int
+    top_n: int
+    scoring: str
+    mirrors: str
+    excluded: frozenset[int]
+
+
+def request_retrieval(
+    connection: Connection,
+    task_version_id: int,
+    encoder_id: int,
+    *,
+    top_n: int,
+    scoring: str,
+    mirrors: str,
+    exclude_datasets: Iterable[str],
+) -> int:
+    """Ask for a retrieval, unless the newest one asked the same and has seen the corpus as it is; its id."""
+    excluded = dict(
+        connection.execute(
+            select(Dataset.name, Dataset.dataset_id).where(Dataset.name.in_(list(exclude_datasets)))
+        ).all()
+    )
+    current = connection.execute(
+        text(named("current_retrieval")),
+        {
+            "task_version_id": task_version_id,
+            "encoder_id": encoder_id,
+            "top_n": top_n,
+            "scoring": scoring,
+            "mirrors": mirrors,
+            "excluded": sorted(excluded),
+        },
+    ).scalar_one_or_none()
+    if current is not None:
+        return int(current)
+    retrieval_id: int = connection.execute(
+        insert(Retrieval)
+        .values(
+            task_version_id=task_version_id,
+            encoder_id=encoder_id,
+            top_n=top_n,
+            scoring=scoring,
+            mirrors=mirrors,
+            state="waiting",
+        )
+        .returning(Retrieval.retrieval_id)
+    ).scalar_one()
+    if excluded:
+        connection.execute(
+            insert(RetrievalExclusion),
+            [{"retrieval_id": retrieval_id, "dataset_id": dataset_id} for dataset_id in excluded],
+        )
+    return retrieval_id
+
+
+def read_requests(connection: Connection, retrieval_ids: Sequence[int]) -> list[Request]:
+    """What these retrievals ask for, in order of id."""
+    excluded: dict[int, set[int]] = {}
+    for retrieval_id, dataset_id in connection.execute(
+        select(RetrievalExclusion.retrieval_id, RetrievalExclusion.dataset_id).where(
+            RetrievalExclusion.retrieval_id.in_(retrieval_ids)
+        )
+    ):
+        excluded.setdefault(retrieval_id, set()).add(dataset_id)
+    rows = connection.execute(
+        select(
+            Retrieval.retrieval_id,
+            Retrieval.task_version_id,
+            Retrieval.encoder_id,
+            Retrieval.top_n,
+            Retrieval.scoring,
+            Retrieval.mirrors,
+        )
+        .where(Retrieval.retrieval_id.in_(retrieval_ids))
+        .order_by(Retrieval.retrieval_id)
+    )
+    return [Request(*row, frozenset(excluded.get(row.retrieval_id, ()))) for row in rows]
+
+
+def compute_retrievals(
+    engine: Engine,
+    requests: Sequence[Request],
+    load_encoder: Callable[[], Encoder],
+    finish: Callable[[Connection, Request, dict[str, int | float | None]], None],
+) -> None:
+    """Score the corpus once for all `requests` (of one encoder), rank each, and write each in a transaction of its own.
+
+    Args:
+        engine: The database.
+        requests: What to compute.
+        load_encoder: Called only when a task's query vectors are not kept yet.
+        finish: Called in each writing transaction with the run's counts, to move its row on.
+    """
+    encoder_id = requests[0].encoder_id
+    with engine.begin() as connection:
+        require_embedded(connection, encoder_id)
+        queries = ensure_query_vectors(
+            connection, load_encoder, encoder_id, [request.task_version_id for request in requests]
+        )
+    for part in _passes(engine, requests):
+        # Task versions asked for twice (another scoring, say) are scored once.
+        versions = list(dict.fromkeys(request.task_version_id for request in part))
+        with engine.connect().execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        ) as connection:
+            scores = list(score_corpus(connection, encoder_id, [queries[version] for version in versions]))
+            corpus = _Corpus(scores, _mirror_groups(connection))
+        reach(FaultPoint.RETRIEVE_SCORED)
+        for request in part:
+            place = versions.index(request.task_version_id)
+            rows = corpus.candidates(place)
+            ranking = rank_rows(
+                rows,
+                top_n=request.top_n,
+                scoring=request.scoring,
+                excluded=request.excluded,
+                drop_mirrors=request.mirrors == "first",
+            )
+            with engine.begin() as connection:
+                write_scores(
+                    connection,
+                    request.retrieval_id,
+                    request.task_version_id,
+                    encoder_id,
+                    [(place, dataset) for dataset in scores],
+                )
+                finish(connection, request, merge_links(connection, request.retrieval_id, rows, ranking))
+                reach(FaultPoint.RETRIEVE_BEFORE_COMMIT)
+
+
+def _passes(engine: Engine, requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
+    with engine.connect() as connection:
+        rows = connection.execute(text(named("live_rows"))).scalar_one()
+    size = max(1, SCORE_BYTES_A_PASS // (_BYTES_A_SCORE * max(1, rows)))
+    for first in range(0, len(requests), size):
+        yield requests[first : first + size]
+
+
+def _mirror_groups(connection: Connection) -> dict[tuple[int, int], int]:
+    with driver(connection).cursor(binary=True) as cursor:
+        cursor.execute(named("mirror_groups"))
+        return {(dataset_id, row_id): group for dataset_id, row_id, group in cursor}
+
+
+class _Corpus:
+    """All scored rows, dataset after dataset, with what does not depend on the task."""
+
+    def __init__(self, scores: Sequence[DatasetScores], mirror_groups: dict[tuple[int, int], int]) -> None:
+        self.scores = scores
+        lengths = [len(part.row_ids) for part in scores]
+        self.lengths = lengths
+        self.row_ids: NDArray[np.int32] = _join([part.row_ids for part in scores], np.int32)
+        self.dataset_ids: NDArray[np.int32] = np.repeat(
+            np.array([part.dataset_id for part in scores], np.int32), lengths
+        )
+        self.mirror_groups = np.zeros(len(self.row_ids), np.int64)
+        if mirror_groups:
+            keys = self.dataset_ids.astype(np.int64) << 32 | self.row_ids
+            wanted = np.array([dataset_id << 32 | row_id for dataset_id, row_id in mirror_groups], np.int64)
+            places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+            # A row without cells is not scored and has no place.
+            found = keys[places] == wanted
+            self.mirror_groups[places[found]] = np.fromiter(mirror_groups.values(), np.int64)[found]
+
+    def candidates(self, place: int) -> Candidates:
+        """The rows as candidates of the task at `place`."""
+        scores = self.scores
+        return Candidates(
+            self.dataset_ids,
+            self.row_ids,
+            _join([part.input_scores[place] for part in scores], np.float32),
+            _join([part.output_scores[place] for part in scores], np.float32),
+            _join([part.input_columns[place] for part in scores], np.int16),
+            _join([part.output_columns[place] for part in scores], np.int16),
+            np.repeat(np.array([part.dataset_scores[place] for part in scores], np.float32), self.lengths),
+            self.mirror_groups,
+        )
+
+
+def _join(parts: Sequence[NDArray[np.generic]], kind: type[np.generic]) -> NDArray[np.generic]:
+    return np.concatenate(parts) if parts else np.empty(0, kind)

@@ -1,0 +1,133 @@
+"""Part scores of every row for all waiting tasks at once, in one pass over the vectors.
+
+Per dataset: cosines of its distinct texts with every query (one matrix product, filled in as the vectors stream by),
+spread to its cells, and the best cell of each row taken. A text that stands in a thousand cells is multiplied once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rebase_db.errors import RebaseError
+from rebase_db.retrieve.corpus import DatasetCells, description_vectors, read_cells, read_vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from sqlalchemy import Connection
+
+    from rebase_db.retrieve.query_vectors import QueryVectors
+
+TEXTS_A_GROUP = 65_536
+"""Datasets are scored in groups of about this many texts, to spare small ones a round trip each."""
+CELLS_A_BLOCK = 131_072
+"""Cells whose cosines are spread out at a time: at 31 tasks 32 MB, which bounds memory for a dataset of any size."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetScores:
+    """Part scores of one dataset's rows for T tasks.
+
+    Attributes:
+        dataset_id: The dataset.
+        row_ids: Shape (rows,), ascending.
+        input_scores: Shape (T, rows), the best cosine of any cell with the mean example input.
+        output_scores: Shape (T, rows), the same for outputs.
+        input_columns: Shape (T, rows), the column of that cell; of equally good ones the first.
+        output_columns: Shape (T, rows).
+        dataset_scores: Shape (T,), cosine of instruction and description.
+    """
+
+    dataset_id: int
+    row_ids: NDArray[np.int32]
+    input_scores: NDArray[np.float32]
+    output_scores: NDArray[np.float32]
+    input_columns: NDArray[np.int16]
+    output_columns: NDArray[np.int16]
+    dataset_scores: NDArray[np.float32]
+
+
+def score_corpus(connection: Connection, encoder_id: int, queries: Sequence[QueryVectors]) -> Iterator[DatasetScores]:
+    """Scores of every dataset with live rows, in order of dataset id."""
+    sides = np.stack([query.input_mean for query in queries] + [query.output_mean for query in queries])
+    instructions = np.stack([query.instruction for query in queries])
+    descriptions = description_vectors(connection, encoder_id)
+    for group in _groups(read_cells(connection)):
+        offsets = dict(zip([cells.dataset_id for cells in group], _offsets(group), strict=True))
+        cosines = np.full((sum(cells.texts for cells in group), len(sides)), np.nan, np.float32)
+        for dataset_id, text_ids, vectors in read_vectors(
+            connection, encoder_id, group[0].dataset_id, group[-1].dataset_id
+        ):
+            offset = offsets.get(dataset_id)
+            if offset is not None:  # a dataset all of whose rows are retracted has vectors but no cells
+                cosines[offset + text_ids - 1] = vectors @ sides.T
+        for cells in group:
+            offset = offsets[cells.dataset_id]
+            scores, columns = best_cells(cells, cosines[offset : offset + cells.texts])
+            if np.isnan(scores).any():
+                raise RebaseError(
+                    f"Dataset {cells.dataset_id} has texts without a vector under encoder {encoder_id}.",
+                    hint="Its embed chunks say it is complete, so vectors were removed by hand: embed it again.",
+                )
+            half = len(queries)
+            yield DatasetScores(
+                cells.dataset_id,
+                cells.row_ids,
+                scores[:half],
+                scores[half:],
+                columns[:half],
+                columns[half:],
+                instructions @ descriptions[cells.dataset_id],
+            )
+
+
+def _groups(datasets: Iterable[DatasetCells]) -> Iterator[list[DatasetCells]]:
+    group: list[DatasetCells] = []
+    for cells in datasets:
+        if group and sum(member.texts for member in group) + cells.texts > TEXTS_A_GROUP:
+            yield group
+            group = []
+        group.append(cells)
+    if group:
+        yield group
+
+
+def _offsets(group: Sequence[DatasetCells]) -> list[int]:
+    return [0, *np.cumsum([cells.texts for cells in group])[:-1].tolist()]
+
+
+def best_cells(cells: DatasetCells, cosines: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
+    """The best cosine of each row and its column, for every query.
+
+    Args:
+        cells: The cells of a dataset.
+        cosines: Shape (texts, Q): each distinct text with each query.
+
+    Returns:
+        Scores and column ids, both of shape (Q, rows).
+    """
+    rows, queries = len(cells.row_ids), cosines.shape[1]
+    scores = np.empty((queries, rows), np.float32)
+    columns = np.empty((queries, rows), np.int16)
+    ends = np.append(cells.starts[1:], len(cells.text_ids))
+    first = 0
+    while first < rows:
+        # As many whole rows as fit the block, at least one.
+        last = max(first + 1, int(np.searchsorted(ends, cells.starts[first] + CELLS_A_BLOCK, side="right")))
+        begin, end = int(cells.starts[first]), int(ends[last - 1])
+        block = cosines[cells.text_ids[begin:end] - 1]
+        starts = cells.starts[first:last] - begin
+        best = np.maximum.reduceat(block, starts, axis=0)
+        scores[:, first:last] = best.T
+        # Cells are in column order, so the first that reaches the maximum is the winner: of the winners' column ids,
+        # with all others out of the way, the smallest.
+        lengths = ends[first:last] - cells.starts[first:last]
+        ids = cells.column_ids[begin:end, np.newaxis]
+        winners = np.where(block == np.repeat(best, lengths, axis=0), ids, np.int16(np.iinfo(np.int16).max))
+        columns[:, first:last] = np.minimum.reduceat(winners, starts, axis=0).T
+        first = last
+    return scores, columns

@@ -1,0 +1,71 @@
+"""The tables, one module a stage, in the order data flows."""
+
+from rebase_db.schema import provenance
+from rebase_db.schema.base import Base
+from rebase_db.schema.corpus import (
+    Cell,
+    Dataset,
+    DatasetColumn,
+    DatasetSplit,
+    Ingest,
+    IngestRejection,
+    IngestSplit,
+    SourceRow,
+    SplitColumn,
+    TextValue,
+)
+from rebase_db.schema.distill import Metric, TrainingRun, TrainingSet, TrainingSetMember
+from rebase_db.schema.encoder import EmbedChunk, Embedding, Encoder
+from rebase_db.schema.evaluate import Benchmark, BenchmarkItem, Evaluation, Prediction
+from rebase_db.schema.retrieval import (
+    Retrieval,
+    RetrievalExclusion,
+    RetrievalLink,
+    RetrievalMirror,
+    RowScore,
+    TaskVector,
+)
+from rebase_db.schema.runtime import Event, Worker
+from rebase_db.schema.task import Task, TaskVersion
+from rebase_db.schema.transform import Example, Generation, Prompt, Teacher
+
+provenance.attach()
+
+__all__ = [
+    "Base",
+    "Benchmark",
+    "BenchmarkItem",
+    "Cell",
+    "Dataset",
+    "DatasetColumn",
+    "DatasetSplit",
+    "EmbedChunk",
+    "Embedding",
+    "Encoder",
+    "Evaluation",
+    "Event",
+    "Example",
+    "Generation",
+    "Ingest",
+    "IngestRejection",
+    "IngestSplit",
+    "Metric",
+    "Prediction",
+    "Prompt",
+    "Retrieval",
+    "RetrievalExclusion",
+    "RetrievalLink",
+    "RetrievalMirror",
+    "RowScore",
+    "SourceRow",
+    "SplitColumn",
+    "Task",
+    "TaskVector",
+    "TaskVersion",
+    "Teacher",
+    "TextValue",
+    "TrainingRun",
+    "TrainingSet",
+    "TrainingSetMember",
+    "Worker",
+]

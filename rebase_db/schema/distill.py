@@ -1,0 +1,95 @@
+"""Distill: frozen training sets, training runs and their metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
+from sqlalchemy.orm import Mapped, mapped_column
+
+from rebase_db.schema.base import Base, BigInt, CreatedAt, Digest, IntKey, JobColumns, digest_check, job_checks
+from rebase_db.states import JOB
+
+
+class TrainingSet(Base):
+    """A frozen, ordered choice of examples. `manifest_hash` (tag `training_set/v1`) is over the examples' hashes in order."""
+
+    __tablename__ = "training_set"
+
+    training_set_id: Mapped[IntKey]
+    task_version_id: Mapped[int] = mapped_column(ForeignKey("task_version.task_version_id"))
+    name: Mapped[str] = mapped_column(unique=True)
+    size: Mapped[int]
+    selection: Mapped[Any]
+    manifest_hash: Mapped[Digest]
+    created_at: Mapped[CreatedAt]
+
+    __table_args__ = (
+        CheckConstraint("size > 0", name="size"),
+        *digest_check("manifest_hash"),
+        Index(None, "task_version_id", "manifest_hash"),
+    )
+
+
+class TrainingSetMember(Base):
+    """An example's place in a training set, from 1."""
+
+    __tablename__ = "training_set_member"
+
+    training_set_id: Mapped[int] = mapped_column(ForeignKey("training_set.training_set_id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    example_id: Mapped[BigInt] = mapped_column(BigInteger, ForeignKey("example.example_id"))
+
+    __table_args__ = (UniqueConstraint("training_set_id", "example_id"), Index(None, "example_id"))
+
+
+class TrainingRun(JobColumns, Base):
+    """A student trained on a training set. `run_key` (tag `training_run/v1`) is over all that decides the outcome."""
+
+    __tablename__ = "training_run"
+
+    training_run_id: Mapped[IntKey]
+    training_set_id: Mapped[int] = mapped_column(ForeignKey("training_set.training_set_id"))
+    student: Mapped[str]
+    base: Mapped[str]
+    base_revision: Mapped[str]
+    base_weights_hash: Mapped[Digest]
+    hyperparameters: Mapped[Any]
+    seed: Mapped[int]
+    code_version: Mapped[str]
+    run_key: Mapped[Digest] = mapped_column(unique=True)
+    created_at: Mapped[CreatedAt]
+    environment: Mapped[Any | None]
+    artifact_path: Mapped[str | None]
+    artifact_hash: Mapped[Digest | None]
+
+    __table_args__ = (
+        CheckConstraint("(state = 'done') = (artifact_hash IS NOT NULL)", name="done_has_artifact"),
+        CheckConstraint("(artifact_hash IS NULL) = (artifact_path IS NULL)", name="artifact"),
+        *digest_check("base_weights_hash", "run_key", "artifact_hash"),
+        *job_checks(JOB),
+        Index("training_run_waiting_idx", "training_run_id", postgresql_where=text("state = 'waiting'")),
+        Index("training_run_running_idx", "worker_id", postgresql_where=text("state = 'running'")),
+        Index(None, "training_set_id"),
+    )
+
+
+class Metric(Base):
+    """A number measured while training; `attempt` keeps the curve of a restarted run apart from the first one's."""
+
+    __tablename__ = "metric"
+
+    training_run_id: Mapped[int] = mapped_column(ForeignKey("training_run.training_run_id"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    value: Mapped[float] = mapped_column(DOUBLE_PRECISION)

@@ -1,0 +1,79 @@
+"""Triggers that refuse to rewrite history.
+
+`UPDATE OF` triggers fire only when a statement names a guarded column, so claiming and finishing rows pays nothing for
+them; DELETE and TRUNCATE are refused on every provenance table. Withdrawal and dropping have commands of their own.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import event
+from sqlalchemy.schema import DDL
+
+from rebase_db.schema.base import Base
+
+REFUSE_FUNCTION = """\
+CREATE FUNCTION refuse_provenance_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% of % refused: provenance is append-only', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'integrity_constraint_violation';
+END $$"""
+
+_JOB_COLUMNS = {"state", "worker_id", "attempt", "attempt_limit", "ready_at", "error", "finished_at"}
+
+MUTABLE: dict[str, set[str]] = {
+    "dataset": {"last_row_id", "last_text_id", "licence"},
+    "dataset_split": set(),
+    "dataset_column": set(),
+    "split_column": set(),
+    "ingest": {"texts_added", "cells_added"},
+    "ingest_split": {"rows_in_source", "rows_added", "rows_unchanged", "rows_rejected"},
+    "ingest_rejection": set(),
+    "source_row": {"retracted_at"},
+    "text": set(),
+    "cell": set(),
+    "encoder": set(),
+    "embed_chunk": _JOB_COLUMNS,
+    "embedding": set(),
+    "task": {"settings"},
+    "task_version": set(),
+    "task_vector": set(),
+    "retrieval": _JOB_COLUMNS
+    | {"rows_scored", "rows_entered", "rows_kept", "rows_displaced", "mirrors_left_out", "cutoff_score"},
+    "retrieval_exclusion": set(),
+    "retrieval_link": _JOB_COLUMNS | {"score", "rank", "displaced_by"},
+    "retrieval_mirror": set(),
+    "teacher": set(),
+    "prompt": set(),
+    "generation": set(),
+    "example": set(),
+    "training_set": set(),
+    "training_set_member": set(),
+    "training_run": _JOB_COLUMNS | {"environment", "artifact_path", "artifact_hash"},
+    "metric": set(),
+    "benchmark": set(),
+    "benchmark_item": set(),
+    "evaluation": set(),
+    "prediction": set(),
+    "event": set(),
+}
+"""Per provenance table the columns that may change. `row_score` and `worker` are working state, not provenance."""
+
+
+def trigger_statements(table: str, columns: list[str]) -> list[str]:
+    """The CREATE TRIGGER statements of one provenance table with these columns."""
+    guarded = ", ".join(column for column in columns if column not in MUTABLE[table])
+    refuse = "EXECUTE FUNCTION refuse_provenance_change()"
+    return [
+        f"CREATE TRIGGER {table}_no_update BEFORE UPDATE OF {guarded} ON {table} FOR EACH ROW {refuse}",
+        f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} FOR EACH ROW {refuse}",
+        f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT {refuse}",
+    ]
+
+
+def attach() -> None:
+    """Hang the function and the triggers on the metadata, so that a schema created from it has them too."""
+    event.listen(Base.metadata, "before_create", DDL(REFUSE_FUNCTION.replace("%", "%%")))
+    for name in MUTABLE:
+        table = Base.metadata.tables[name]
+        for statement in trigger_statements(name, [column.name for column in table.columns]):
+            event.listen(table, "after_create", DDL(statement))

@@ -1,0 +1,34 @@
+"""Settings read from the environment, in one place.
+
+| variable | meaning |
+| --- | --- |
+| `REBASE_DATABASE_URL` | a Postgres server to use; without it the embedded one runs from the data folder |
+| `REBASE_HOME` | the data folder: embedded database and trained students; default `$XDG_DATA_HOME/rebase-db` |
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+DATABASE_URL = "REBASE_DATABASE_URL"
+HOME = "REBASE_HOME"
+
+
+def database_url() -> str | None:
+    """The server named by the environment, or None for the embedded one."""
+    return os.environ.get(DATABASE_URL) or None
+
+
+def home() -> Path:
+    """The data folder; not created here."""
+    named = os.environ.get(HOME)
+    if named:
+        return Path(named).expanduser().resolve()
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return (Path(data) / "rebase-db").expanduser().resolve()
+
+
+def artifacts() -> Path:
+    """Where trained students are written, a folder a run."""
+    return home() / "artifacts"

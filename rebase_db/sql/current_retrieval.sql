@@ -1,0 +1,29 @@
+-- The newest retrieval of a task version and encoder, if it asked for exactly this and nothing has been ingested since
+-- it scored the corpus (or if it has not been computed yet).
+SELECT newest.retrieval_id
+FROM (
+    SELECT *
+    FROM retrieval
+    WHERE task_version_id = :task_version_id AND encoder_id = :encoder_id AND state <> 'failed'
+    ORDER BY retrieval_id DESC
+    LIMIT 1
+) AS newest
+WHERE
+    newest.top_n = :top_n
+    AND newest.scoring = :scoring
+    AND newest.mirrors = :mirrors
+    AND ARRAY(
+        SELECT dataset_id FROM retrieval_exclusion WHERE retrieval_id = newest.retrieval_id ORDER BY dataset_id
+    ) = cast(:excluded AS integer[])
+    AND (
+        newest.state <> 'done'
+        OR newest.rows_scored = (
+            SELECT count(*)
+            FROM source_row
+            WHERE
+                retracted_at IS NULL
+                AND EXISTS (
+                    SELECT FROM cell WHERE cell.dataset_id = source_row.dataset_id AND cell.row_id = source_row.row_id
+                )
+        )
+    )

@@ -1,0 +1,70 @@
+"""Reading a chat completion: only the parts used here, so that servers which leave others out are understood too."""
+
+from __future__ import annotations
+
+from decimal import Decimal  # noqa: TC003 - pydantic reads the annotation
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError, field_validator
+
+from rebase_db.transform.teacher import Usage
+
+_MILLION = 1_000_000
+
+
+class _Message(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Counts(BaseModel):
+    prompt_tokens: int | None = Field(default=None, ge=0)
+    completion_tokens: int | None = Field(default=None, ge=0)
+
+
+class Completion(BaseModel):
+    """The body of a `chat.completion` object."""
+
+    choices: list[_Choice] = Field(min_length=1)
+    usage: _Counts = _Counts()
+
+    @field_validator("usage", mode="before")
+    @classmethod
+    def _usage_is_optional(cls, value: Any) -> Any:
+        return _Counts() if value is None else value
+
+    @property
+    def text(self) -> str | None:
+        """The answer; a NUL, which no database text can hold, shows as U+FFFD."""
+        content = self.choices[0].message.content
+        return None if content is None else content.replace("\0", "\ufffd")
+
+    @property
+    def refusal(self) -> str | None:
+        """What the model says where it refuses by a field of its own."""
+        return self.choices[0].message.refusal
+
+    @property
+    def finish_reason(self) -> str | None:
+        """`stop`, `length`, `content_filter`, or what else the server calls it."""
+        return self.choices[0].finish_reason
+
+    def usage_at(self, input_price: Decimal | None, output_price: Decimal | None) -> Usage:
+        """Tokens, and what they cost at prices per million; no cost without both counts and both prices."""
+        prompt, completion = self.usage.prompt_tokens, self.usage.completion_tokens
+        if prompt is None or completion is None or input_price is None or output_price is None:
+            return Usage(prompt, completion)
+        return Usage(prompt, completion, (prompt * input_price + completion * output_price) / _MILLION)
+
+
+def read_completion(body: bytes) -> Completion | None:
+    """The completion in a 200's body, or None where it holds none (a proxy's page, a cut reply)."""
+    try:
+        return Completion.model_validate_json(body)
+    except ValidationError:
+        return None

@@ -1,0 +1,188 @@
+"""An OpenAI-compatible server on 127.0.0.1 that answers as it is told and remembers what it was asked.
+
+    with StubServer() as server: ...             # answers every row well
+    with StubServer(lambda asked: Reply(status=500)) as server: ...
+
+A behaviour gets what was asked, the row in it and the count of earlier requests for that row included, and returns the
+reply. It is called from the server's threads.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+OPENING, CLOSING = "<source_row>\n", "\n</source_row>"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request: the row its prompt carried, how often that row was asked before, body and Authorization header."""
+
+    row: dict[str, str]
+    before: int
+    body: dict[str, Any]
+    authorization: str | None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One reply. `content` None is a good answer made from the row; `body` replaces the whole completion.
+
+    `delay` waits that many seconds; `hang` waits until the server closes; `drop` closes the connection without a reply.
+    """
+
+    content: str | None = None
+    status: int = 200
+    finish_reason: str = "stop"
+    refusal: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    message: str = "scripted"
+    code: str | None = None
+    usage: dict[str, Any] | None = field(default_factory=lambda: {"prompt_tokens": 100, "completion_tokens": 20})
+    delay: float = 0.0
+    hang: bool = False
+    drop: bool = False
+
+
+Behaviour = Callable[[Asked], Reply]
+
+
+def row_in(body: dict[str, Any]) -> dict[str, str]:
+    """The row of a prompt: what stands in the last delimiters of the last message, which must end it."""
+    text: str = body["messages"][-1]["content"]
+    assert text.endswith(CLOSING), "the row is not last"
+    row: dict[str, str] = json.loads(text[text.rindex(OPENING) + len(OPENING) : -len(CLOSING)])
+    return row
+
+
+def good_answer(asked: Asked) -> str:
+    """An answer by the request's own schema whose input quotes the row."""
+    schema = asked.body["response_format"]["json_schema"]["schema"]["properties"]
+    answer = {key: (rule.get("enum") or [f"made up {key}"])[0] for key, rule in schema.items()}
+    return json.dumps(answer | {"input": json.dumps(asked.row)})
+
+
+def shuffled(seed: int, longest: float = 0.03) -> Behaviour:
+    """Good answers, each after a random wait: they complete in another order than they were asked."""
+    dice = random.Random(seed)  # noqa: S311 - timing, not secrets
+    return lambda _: Reply(delay=dice.uniform(0, longest))
+
+
+class StubServer:
+    """The server; `asked` is everything it was asked, in order of arrival, `most_at_once` the requests in flight."""
+
+    def __init__(self, behaviour: Behaviour = lambda _: Reply()) -> None:
+        self.behaviour = behaviour
+        self.asked: list[Asked] = []
+        self.most_at_once = 0
+        self.arrived = threading.Semaphore(0)
+        self._in_flight = 0
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.stub = self
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+
+    @property
+    def url(self) -> str:
+        """What to write into the task file's `base_url`."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def take(self, body: dict[str, Any], authorization: str | None) -> tuple[Asked, Reply]:
+        """Note a request and decide its reply; waits as long as the reply does."""
+        row = row_in(body)
+        name = json.dumps(row, sort_keys=True)
+        with self._lock:
+            asked = Asked(row, self._counts[name], body, authorization)
+            self._counts[name] += 1
+            self.asked.append(asked)
+            self._in_flight += 1
+            self.most_at_once = max(self.most_at_once, self._in_flight)
+        self.arrived.release()
+        try:
+            reply = self.behaviour(asked)
+            if reply.hang:
+                self._closing.wait()
+            elif reply.delay:
+                self._closing.wait(reply.delay)
+        finally:
+            with self._lock:
+                self._in_flight -= 1
+        return asked, reply
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 512
+    stub: StubServer
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of askers that hang up, which tests make them do; anything else is printed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Stay quiet: tests read what was asked from the server object."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        asked, reply = self.server.stub.take(body, self.headers["Authorization"])
+        if reply.drop or reply.hang:
+            self.close_connection = True
+            return
+        payload = reply.body if reply.body is not None else json.dumps(_payload(asked, reply)).encode()
+        with suppress(ConnectionError):  # the asker may have given up
+            self.send_response(reply.status)
+            headers = {"Content-Type": "application/json", "Content-Length": str(len(payload))} | reply.headers
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(payload)
+
+
+def _payload(asked: Asked, reply: Reply) -> dict[str, Any]:
+    if reply.status != 200:
+        return {"error": {"message": reply.message, "type": "scripted", "code": reply.code, "param": None}}
+    content = reply.content
+    if content is None and reply.refusal is None:
+        content = good_answer(asked)
+    return {
+        "id": "stub",
+        "object": "chat.completion",
+        "created": 0,
+        "model": asked.body["model"],
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": reply.finish_reason,
+                "message": {"role": "assistant", "content": content, "refusal": reply.refusal},
+            }
+        ],
+        "usage": reply.usage,
+    }
