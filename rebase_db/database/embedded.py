@@ -171,7 +171,8 @@ def stop(folder: Path) -> bool:
 def _leave(folder: Path) -> None:
     """At exit: give up this process's hold and stop the server if nobody else has one."""
     use = _in_use.pop(folder, None)
-    if use is None or use.pid != os.getpid():  # a forked child must not stop its parent's server
+    # A forked child must not stop its parent's server, and a data folder may be gone before its user is.
+    if use is None or use.pid != os.getpid() or not folder.exists():
         return
     with _starting(folder):
         try:

@@ -35,21 +35,25 @@ def open_engine(*, check_schema: bool = True) -> Engine:
     """
     url = settings.database_url()
     if url is None:
-        engine = _engine(embedded.start(settings.home()))
-        if check_schema:
+        engine = engine_for(embedded.start(settings.home()))
+        if check_schema and current_revision(engine) != HEAD:
             from rebase_db.database import migrate
 
-            if current_revision(engine) != HEAD:
-                migrate.upgrade(engine)
+            migrate.upgrade(engine)
         return engine
-    engine = _engine(url)
+    engine = engine_for(url)
     check_server(engine)
     if check_schema:
         check_revision(engine)
     return engine
 
 
-def _engine(url: str) -> Engine:
+def engine_for(url: str) -> Engine:
+    """An engine for a Postgres URL, with this project's settings; nothing is connected yet.
+
+    Raises:
+        DatabaseError: It is no Postgres URL. The message does not repeat it, for it may hold a password.
+    """
     try:
         parsed = make_url(url)
     except ArgumentError:

@@ -9,7 +9,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from rebase_db.database.engine import check_revision, current_revision
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Engine
 
 
@@ -20,7 +24,14 @@ def _config() -> Config:
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Bring the schema to `revision`. Safe to run from several processes at once: they take turns."""
+    """Bring the schema to `revision`. Safe to run from several processes at once: they take turns.
+
+    Raises:
+        DatabaseError: The schema is newer than this code.
+    """
+    found = current_revision(engine)
+    if found is not None and found not in known_revisions():
+        check_revision(engine)
     _run(engine, command.upgrade, revision)
 
 
@@ -37,11 +48,11 @@ def check(engine: Engine) -> None:
         command.check(config)
 
 
-def _run(engine: Engine, run: object, revision: str) -> None:
+def _run(engine: Engine, run: Callable[[Config, str], None], revision: str) -> None:
     config = _config()
     with engine.connect() as connection:
         config.attributes["connection"] = connection
-        run(config, revision)  # type: ignore[operator]
+        run(config, revision)
 
 
 def known_revisions() -> list[str]:

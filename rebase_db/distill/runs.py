@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from rebase_db.distill.student import MetricPoint, TrainingExample
     from rebase_db.queue import Claim
@@ -97,6 +97,11 @@ def request_run(
         .on_conflict_do_nothing(index_elements=["run_key"])
     )
     return connection.execute(select(TrainingRun.training_run_id).where(TrainingRun.run_key == key)).scalar_one()
+
+
+def this_run(training_run_id: int) -> ColumnElement[bool]:
+    """One run, as a condition."""
+    return TrainingRun.training_run_id == training_run_id
 
 
 def read_run(connection: Connection, training_run_id: int) -> RunRequest:

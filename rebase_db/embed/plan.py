@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select, text
 
 from rebase_db.database.registry import find_or_insert
-from rebase_db.schema import Encoder
+from rebase_db.schema import EmbedChunk, Encoder
 from rebase_db.sql import named
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from rebase_db.embed.encoder import EncoderIdentity
 
@@ -34,6 +34,11 @@ def register_encoder(connection: Connection, identity: EncoderIdentity) -> int:
             "precision": identity.precision,
         },
     )
+
+
+def chunks_of(encoder_id: int) -> ColumnElement[bool]:
+    """The chunks of one encoder, as a condition."""
+    return EmbedChunk.encoder_id == encoder_id
 
 
 def plan_chunks(connection: Connection, encoder_id: int) -> int:

@@ -22,6 +22,7 @@ from rebase_db.ingest.row_faults import RowFaultError, RowFaults
 from rebase_db.ingest.source import BATCH_BYTES, ROW_KEY, Batch, Column, LeftOutColumn
 from rebase_db.ingest.values import NUL_REASON, check_column_names, float_text, json_text, value_text
 
+_BINARY = (pt.is_binary, pt.is_large_binary, pt.is_fixed_size_binary, pt.is_binary_view)
 _UNKNOWN_LABEL = -1
 _UNFIT = (ValueError, KeyError, OverflowError, RecursionError, NotImplementedError)
 """How one value that has no text form shows; Arrow's own errors are among them."""
@@ -101,30 +102,31 @@ def _leaves(path: tuple[str, ...], kind_of: pa.DataType, feature: Feature | None
 
 def _unreadable(kind_of: pa.DataType, feature: Feature | None) -> str:
     """Why values of this type cannot be shown as text; '' where they can."""
-    if is_media(feature):
-        return f"it holds {kind(feature)} values, which are no text"
-    if isinstance(kind_of, pa.UuidType):
-        return ""
-    if isinstance(kind_of, pa.BaseExtensionType):
-        return _unreadable(kind_of.storage_type, feature)
-    if pt.is_dictionary(kind_of):
-        return _unreadable(kind_of.value_type, feature)
-    if pt.is_map(kind_of):
-        return _unreadable(kind_of.key_type, None) or _unreadable(kind_of.item_type, None)
-    if _is_list(kind_of):
-        return _unreadable(kind_of.value_type, item_of(feature))
-    if pt.is_struct(kind_of):
-        return next(filter(None, (_unreadable(field.type, field_of(feature, field.name)) for field in kind_of)), "")
-    if (
-        pt.is_binary(kind_of)
-        or pt.is_large_binary(kind_of)
-        or pt.is_fixed_size_binary(kind_of)
-        or pt.is_binary_view(kind_of)
-    ):
-        return f"binary values ({kind_of}) are no text"
-    if pt.is_union(kind_of) or pt.is_interval(kind_of) or pt.is_run_end_encoded(kind_of):
-        return f"values of type {kind_of} have no text form here"
+    for part, inner in _parts(kind_of, feature):
+        if is_media(inner):
+            return f"it holds {kind(inner)} values, which are no text"
+        if any(is_kind(part) for is_kind in _BINARY):
+            return f"binary values ({part}) are no text"
+        if pt.is_union(part) or pt.is_interval(part) or pt.is_run_end_encoded(part):
+            return f"values of type {part} have no text form here"
     return ""
+
+
+def _parts(kind_of: pa.DataType, feature: Feature | None) -> Iterator[tuple[pa.DataType, Feature | None]]:
+    """A type and the types of all that its values are made of."""
+    yield kind_of, feature
+    if isinstance(kind_of, pa.BaseExtensionType) and not isinstance(kind_of, pa.UuidType):
+        yield from _parts(kind_of.storage_type, feature)
+    elif pt.is_dictionary(kind_of):
+        yield from _parts(kind_of.value_type, feature)
+    elif pt.is_map(kind_of):
+        yield from _parts(kind_of.key_type, None)
+        yield from _parts(kind_of.item_type, None)
+    elif _is_list(kind_of):
+        yield from _parts(kind_of.value_type, item_of(feature))
+    elif pt.is_struct(kind_of):
+        for field in kind_of:
+            yield from _parts(field.type, field_of(feature, field.name))
 
 
 def _is_list(kind_of: pa.DataType) -> bool:
@@ -204,7 +206,7 @@ class _UnfitError(ValueError):
     """A value that no cell can hold; the message is the reason, as a verb phrase."""
 
 
-def _texts(array: pa.Array, feature: Feature | None) -> list[str | None]:  # noqa: PLR0911 - one return a kind of type
+def _texts(array: pa.Array, feature: Feature | None) -> list[str | None]:  # noqa: PLR0911 - one for each kind of type
     """A column as text; one of _UNFIT if any value of it cannot be."""
     kind_of = array.type
     if kind(feature) == "Json" and isinstance(kind_of, pa.JsonType):

@@ -1,7 +1,7 @@
 r"""CSV and TSV files: quoting as in RFC 4180, with commas or tabs; every field is a text and every text is kept.
 
-An empty field is an empty text, never null. Lines end with `\n` or `\r\n`; blank lines are no rows. A field that begins with
-a quote must end with one, quotes inside it are doubled, and it may hold line ends; a quote elsewhere is a plain
+An empty field is an empty text, never null. Lines end with `\n` or `\r\n`; blank lines are no rows. A field that begins
+with a quote must end with one, quotes inside it are doubled, and it may hold line ends; a quote elsewhere is a plain
 character.
 
 Where a quoted field does not end as it should, the row is only the line it begins on and reading goes on with the next
@@ -13,11 +13,11 @@ from __future__ import annotations
 import csv
 from collections import deque
 from functools import partial
-from typing import NamedTuple, TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rebase_db.errors import SourceError
-from rebase_db.ingest.row_faults import RowFaultError, RowFaults
 from rebase_db.ingest.files import MAX_LINE, FileFormat, SourceFile, numbered_lines, open_bytes
+from rebase_db.ingest.row_faults import Judge, RowFaultError, RowFaults
 from rebase_db.ingest.sample import Stride, stride
 from rebase_db.ingest.source import ROW_KEY, Batch, BatchBuilder, Column, ReadOptions, RejectedRow, Split
 from rebase_db.ingest.values import check_column_names, text_fault
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _QUOTE_HINT = (
-    'Double the quotes inside a quoted field ("") and end it with one; or leave such rows out with --on-error skip.'
+    'A field that begins with a quote has to end with one, and quotes inside it are doubled (""). Mend the row, or '
+    "leave such rows out with --on-error skip."
 )
 
 
@@ -124,7 +125,7 @@ def open_delimited(file: SourceFile, config: str, split: str, options: ReadOptio
         rows=None if sample is None else sample.total,
         columns=tuple(Column(name, "string") for name in names if name != ROW_KEY),
         left_out=(),
-        read=partial(_batches, file, names, sample, options),
+        read=partial(_batches, file, names, sample, partial(RowFaults, file.uri, str(file.path), options.on_error)),
     )
 
 
@@ -160,9 +161,9 @@ def _check_encoding(header: _Record, file: SourceFile, names: list[str]) -> None
 
 
 def _batches(
-    file: SourceFile, names: list[str], sample: Stride | None, options: ReadOptions, rejected: list[RejectedRow]
+    file: SourceFile, names: list[str], sample: Stride | None, judge: Judge, rejected: list[RejectedRow]
 ) -> Iterator[Batch]:
-    faults = RowFaults(file.uri, str(file.path), options.on_error, rejected)
+    faults = judge(rejected)
     key_at = names.index(ROW_KEY) if ROW_KEY in names else None
     builder = BatchBuilder(len(names) - (key_at is not None))
     records = _records(file)

@@ -7,8 +7,7 @@ makes; none of it needs that package. See `Features.to_dict` and `Features.from_
 from __future__ import annotations
 
 import json
-from typing import Any, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa

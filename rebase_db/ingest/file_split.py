@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rebase_db.ingest.delimited import open_delimited
 from rebase_db.ingest.files import FileFormat, SourceFile
 from rebase_db.ingest.json_array import open_json_array
 from rebase_db.ingest.json_lines import open_json_lines
 from rebase_db.ingest.parquet import open_parquet
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rebase_db.ingest.source import ReadOptions, Split

@@ -11,17 +11,17 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import BinaryIO, cast, TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from rebase_db.errors import SourceError
 from rebase_db.hashing import file_hash
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterator
+    from pathlib import Path
 
 MAX_LINE = 256 << 20
-"""Bytes of the longest line or field that is read, so that memory has a bound; Postgres holds at most 1 GB in a text."""
+"""Bytes of the longest line or field that is read, so that memory has a bound; a Postgres text ends at 1 GB."""
 
 _BOM = b"\xef\xbb\xbf"
 _HEAD = 4096

@@ -5,11 +5,11 @@
     <root>/licences.json                    {dataset: licence}, optional
 
 The folder's name is the dataset's with `/` written `__`. Because a name may itself hold `__`, a `dataset_id` or
-`config_id` in the metadata of a Parquet schema, or a name in one of the two lists, settles which name it was, as long as
-it would be written as the folder or file is. Deeper folders are datasets too, named by their path below the root.
+`config_id` in the metadata of a Parquet schema, or a name in one of the two lists, settles which name it was, as long
+as it would be written as the folder or file is. Deeper folders are datasets too, named by their path below the root.
 
-Next to dataset folders, other JSON files of the root (manifests, statistics) are no data. A root without such folders is
-itself the one dataset, named after the folder. Files with other endings and hidden ones are passed over.
+Next to dataset folders, other JSON files of the root (manifests, statistics) are no data. A root without such folders
+is itself the one dataset, named after the folder. Files with other endings and hidden ones are passed over.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rebase_db.errors import SourceError
 from rebase_db.ingest.file_split import open_file
 from rebase_db.ingest.files import FileFormat, SourceFile, source_file, split_name
 from rebase_db.ingest.parquet import schema_metadata
 from rebase_db.ingest.source import ReadOptions, SourceDataset, Split
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,14 +1,14 @@
 """Datasets of the Hugging Face Hub, streamed through `datasets` (the extra `hub`), and local folders of the same form.
 
 `hf:NAME[:CONFIG][@REVISION]`: NAME is `name` or `org/name`, or a local folder with data files and, for its configs, a
-README.md with a YAML head. `hf:org/name/CONFIG` works too; because `a/b` is always an organisation and a name, the config
-of a dataset without organisation stands after a colon (`hf:glue:mnli`). Without CONFIG it is the dataset's default or only one.
-Datasets that are scripts are refused by `datasets` itself.
+README.md with a YAML head. `hf:org/name/CONFIG` works too; because `a/b` is always an organisation and a name, the
+config of a dataset without organisation stands after a colon (`hf:glue:mnli`). Without CONFIG it is the dataset's
+default or only one. Datasets that are scripts are refused by `datasets` itself.
 
 Values are as `datasets` types them, with two differences. CSV files without declared features are read as text: their
-types would be guessed, which makes 7 of `007` and nothing of `NA`. Images, sounds and other media are left out undecoded.
-JSON files without declared features do have their types guessed: a column of strings that all look like dates comes as
-timestamps. A file of that kind is kept to the letter when it is ingested by its name instead.
+types would be guessed, which makes 7 of `007` and nothing of `NA`. Images, sounds and other media are left out, and
+never decoded. JSON files without declared features do have their types guessed: a column of strings that all look like
+dates comes as timestamps. A file of that kind is kept to the letter when it is ingested by its own name instead.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Any
 
 from rebase_db.errors import SourceError, did_you_mean
 from rebase_db.hashing import content_hash, file_hash
 from rebase_db.ingest.arrow_cells import Plan, batches_of, plan
-from rebase_db.ingest.row_faults import RowFaults
+from rebase_db.ingest.row_faults import Judge, RowFaults
 from rebase_db.ingest.sample import Stride, stride
-from rebase_db.ingest.source import BATCH_ROWS, Batch, OnError, ReadOptions, RejectedRow, SourceDataset, Split
+from rebase_db.ingest.source import BATCH_ROWS, Batch, ReadOptions, RejectedRow, SourceDataset, Split
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from collections.abc import Iterator
 
+    import pyarrow as pa
+
 SCHEME = "hf:"
-_PROSE = re.compile(r"\w.*", re.DOTALL)
+_PROSE = re.compile(r"\w")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,12 @@ def parse_hub_name(source: str) -> HubName:
     whole = source.removeprefix(SCHEME)
     rest, _, revision = whole.partition("@")
     name, _, config = rest.partition(":")
-    if Path(whole).is_dir():
+    if whole and Path(whole).is_dir():
         name, config, revision = whole, "", ""
     elif not Path(name).is_dir() and name.count("/") > 1 and not config:
         organisation, own, config = name.split("/", maxsplit=2)
         name = f"{organisation}/{own}"
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) and not Path(name).is_dir():
+    if not name or not (re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or Path(name).is_dir()):
         raise SourceError(
             f"{source}: is neither a local folder nor the name of a hub dataset.",
             hint="Write hf:NAME, hf:ORG/NAME, or either with :CONFIG and @REVISION.",
@@ -93,30 +93,34 @@ def open_hub(source: str, config: str | None, split: str | None, options: ReadOp
     named = parse_hub_name(source)
     if config and named.config not in {None, config}:
         raise SourceError(f"{source}: names another config than --config {config}.", hint="Leave one of them out.")
-    builder = _builder(source, named, named.config or config)
+    found = _Found(source, named, _builder(source, named, named.config or config))
     with _asking(source):
-        streams = dict(builder.as_streaming_dataset())
+        streams = {str(key): stream for key, stream in found.builder.as_streaming_dataset().items()}
     if split is not None and split not in streams:
-        raise SourceError(
-            f"{source}: there is no split {split!r}.", hint=did_you_mean(split, [str(key) for key in streams])
-        )
-    splits = [
-        _open_split(source, named, builder, str(key), stream, options)
-        for key, stream in streams.items()
-        if split in {None, str(key)}
-    ]
-    description, licence = _card(source, named, str(builder.hash))
+        raise SourceError(f"{source}: there is no split {split!r}.", hint=did_you_mean(split, list(streams)))
+    wanted = [split] if split is not None else list(streams)
+    splits = [_open_split(found, name, streams[name], options) for name in wanted]
+    description, licence = _card(found)
     return SourceDataset(
         name=Path(named.name).resolve().name if named.is_folder else named.name,
-        uri=_uri(named),
-        description=str(builder.info.description or description),
-        licence=str(builder.info.license or licence),
+        uri=found.uri,
+        description=str(found.builder.info.description or description),
+        licence=str(found.builder.info.license or licence),
         splits=splits,
     )
 
 
-def _uri(named: HubName) -> str:
-    return SCHEME + (str(Path(named.name).resolve()) if named.is_folder else named.name)
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A hub dataset that was reached: as its user wrote it, taken apart, and the `datasets` builder of the config."""
+
+    source: str
+    named: HubName
+    builder: Any
+
+    @property
+    def uri(self) -> str:
+        return SCHEME + (str(Path(self.named.name).resolve()) if self.named.is_folder else self.named.name)
 
 
 @contextmanager
@@ -154,6 +158,8 @@ def _builder(source: str, named: HubName, config: str | None) -> Any:
         builder = datasets.load_dataset_builder(path, config, revision=named.revision)
         if builder.name == "csv" and builder.info.features is None:
             _read_as_text(builder)
+        if builder.name == "parquet" and builder.config.batch_size is None:
+            builder.config.batch_size = BATCH_ROWS  # instead of a row group, which may be the whole file
     return builder
 
 
@@ -166,7 +172,8 @@ def _read_as_text(builder: Any) -> None:
     import datasets
 
     stream = next(iter(builder.as_streaming_dataset().values()))
-    first = next(_tables(stream), None)
+    # One row: batches over several files fail where the types guessed for them differ.
+    first = next(iter(stream.with_format("arrow").iter(batch_size=1)), None)
     if first is not None:
         builder.config.features = datasets.Features({name: datasets.Value("string") for name in first.column_names})
         builder.config.keep_default_na = builder.config.na_filter = False
@@ -176,23 +183,23 @@ def _tables(stream: Any) -> Iterator[pa.Table]:
     return iter(stream.with_format("arrow").iter(batch_size=BATCH_ROWS))
 
 
-def _open_split(source: str, named: HubName, builder: Any, split: str, stream: Any, options: ReadOptions) -> Split:
-    config = str(builder.config.name)
-    with _asking(source):
+def _open_split(found: _Found, split: str, stream: Any, options: ReadOptions) -> Split:
+    shown = f"{found.source} (split {split})"
+    with _asking(found.source):
         first = next(_tables(stream), None)
-        revision = _revision(named, builder, split)
+        revision = _revision(found, split)
     if first is None:
-        raise SourceError(f"{source}: the split {split!r} has no rows.", hint="Name the split to read with --split.")
-    features = stream.features.to_dict() if stream.features is not None else {}
-    what = plan(first.schema, features, f"{source} (split {split})")
-    declared = (builder.info.splits or {}).get(split)
-    rows = int(declared.num_examples) if declared is not None and declared.num_examples else None
+        raise SourceError(f"{shown}: there is no row in it.", hint="Name the split to read with --split.")
+    what = plan(first.schema, stream.features.to_dict() if stream.features is not None else {}, shown)
+    stated = (found.builder.info.splits or {}).get(split)
+    rows = int(stated.num_examples) if stated is not None and stated.num_examples else None
     sample = None
     if options.max_rows is not None:
-        with _asking(source):
+        with _asking(found.source):
             rows = rows or sum(len(table) for table in _tables(stream))
         sample = stride(rows, options.max_rows)
-    uri = f"{_uri(named)}:{config}"
+    config = str(found.builder.config.name)
+    uri = f"{found.uri}:{config}"
     return Split(
         config=config,
         split=split,
@@ -201,31 +208,25 @@ def _open_split(source: str, named: HubName, builder: Any, split: str, stream: A
         rows=rows,
         columns=what.columns,
         left_out=what.left_out,
-        read=partial(_batches, stream, f"{source} (split {split})", uri, what, sample, options.on_error),
+        read=partial(_batches, stream, what, sample, partial(RowFaults, uri, shown, options.on_error)),
     )
 
 
-def _revision(named: HubName, builder: Any, split: str) -> str:
+def _revision(found: _Found, split: str) -> str:
     """The commit that the name was resolved to; for a folder a hash over the split's files."""
-    if not named.is_folder:
-        return str(builder.hash)
-    files = [Path(path) for path in builder.config.data_files[split]]
-    root = Path(named.name).resolve()
-    return content_hash(
-        "hub-folder/v1", [[path.relative_to(root).as_posix(), file_hash(path).hex()] for path in files]
-    ).hex()
+    if not found.named.is_folder:
+        return str(found.builder.hash)
+    root = Path(found.named.name).resolve()
+    files = [Path(path) for path in found.builder.config.data_files[split]]
+    contents = [[path.relative_to(root).as_posix(), file_hash(path).hex()] for path in files]
+    return content_hash("hub-folder/v1", contents).hex()
 
 
 def _batches(
-    stream: Any,
-    shown: str,
-    uri: str,
-    what: Plan,
-    sample: Stride | None,
-    on_error: OnError,
-    rejected: list[RejectedRow],
+    stream: Any, what: Plan, sample: Stride | None, judge: Judge, rejected: list[RejectedRow]
 ) -> Iterator[Batch]:
-    faults = RowFaults(uri, shown, on_error, rejected)
+    faults = judge(rejected)
+    shown = faults.shown
     known = {leaf.path[0] for leaf in (*what.leaves, what.key) if leaf} | {
         column.name.split(".")[0] for column in what.left_out
     }
@@ -243,8 +244,11 @@ def _batches(
             )
         stop = start + len(table)
         index = range(start, stop) if sample is None else sample.within(start, stop)
-        for rows in table.take([row - start for row in index]).combine_chunks().to_batches():
-            yield from batches_of(rows, what, index, faults)
+        wanted = table if len(index) == len(table) else table.take([row - start for row in index])
+        done = 0
+        for rows in wanted.combine_chunks().to_batches():
+            yield from batches_of(rows, what, index[done : done + len(rows)], faults)
+            done += len(rows)
         start = stop
     if sample is not None and start < sample.within(0, sample.total)[-1] + 1:
         raise SourceError(
@@ -253,22 +257,22 @@ def _batches(
         )
 
 
-def _card(source: str, named: HubName, commit: str) -> tuple[str, str]:
+def _card(found: _Found) -> tuple[str, str]:
     """The first paragraph of prose and the licence of a dataset's README.md; empty where it has none."""
     from huggingface_hub import DatasetCard, hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    with _asking(source):
+    path: str | Path = Path(found.named.name, "README.md")
+    with _asking(found.source):
         try:
-            local = Path(named.name, "README.md")
-            path = (
-                local
-                if named.is_folder
-                else hf_hub_download(named.name, "README.md", repo_type="dataset", revision=commit)
-            )
-            card = DatasetCard.load(path)
-        except (EntryNotFoundError, FileNotFoundError):
+            if not found.named.is_folder:
+                commit = str(found.builder.hash)
+                path = hf_hub_download(found.named.name, "README.md", repo_type="dataset", revision=commit)
+        except EntryNotFoundError:
             return "", ""
+        if not Path(path).is_file():
+            return "", ""
+        card = DatasetCard.load(path)
     licence = card.data.to_dict().get("license") or ""
     paragraphs = (" ".join(part.split()) for part in re.split(r"\n\s*\n", card.text))
     prose = next((text for text in paragraphs if _PROSE.match(text)), "")

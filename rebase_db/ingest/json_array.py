@@ -10,7 +10,7 @@ import codecs
 import json
 import re
 from functools import partial
-from typing import Any, BinaryIO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rebase_db.errors import SourceError
 from rebase_db.ingest.files import SourceFile, open_bytes
@@ -18,8 +18,9 @@ from rebase_db.ingest.json_objects import Element, open_objects, unique_keys
 from rebase_db.ingest.row_faults import RowFaultError
 
 if TYPE_CHECKING:
-    from rebase_db.ingest.source import ReadOptions, Split
     from collections.abc import Iterator
+
+    from rebase_db.ingest.source import ReadOptions, Split
 
 _CHUNK = 1 << 20
 _LONGEST = 64 << 20

@@ -3,15 +3,16 @@ r"""JSON Lines: one JSON object a line, lines ending with `\n` or `\r\n`; blank 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rebase_db.ingest.files import SourceFile, numbered_lines, open_bytes
 from rebase_db.ingest.json_objects import Element, open_objects, parse
 from rebase_db.ingest.row_faults import RowFaultError
 
 if TYPE_CHECKING:
-    from rebase_db.ingest.source import ReadOptions, Split
     from collections.abc import Iterator
+
+    from rebase_db.ingest.source import ReadOptions, Split
 
 
 def open_json_lines(file: SourceFile, config: str, split: str, options: ReadOptions) -> Split:

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 
 from rebase_db.errors import SourceError
 from rebase_db.ingest.files import SourceFile
-from rebase_db.ingest.row_faults import RowFaultError, RowFaults
+from rebase_db.ingest.row_faults import Judge, RowFaultError, RowFaults
 from rebase_db.ingest.sample import Stride, stride
-from rebase_db.ingest.source import ROW_KEY, Batch, BatchBuilder, Column, OnError, ReadOptions, RejectedRow, Split
+from rebase_db.ingest.source import ROW_KEY, Batch, BatchBuilder, Column, ReadOptions, RejectedRow, Split
 from rebase_db.ingest.values import check_column_names, text_fault, value_text
 
+_WHAT = {list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number", type(None): "null"}
 _TYPE_NAMES = {bool: "bool", int: "int", float: "float", str: "string", list: "list", dict: "object"}
 
 KeyPath = tuple[str, ...]
@@ -86,9 +87,10 @@ def open_objects(file: SourceFile, elements: Elements, config: str, split: str, 
     if options.max_rows is not None:
         sample = stride(sum(1 for _ in elements(file)), options.max_rows)
     rejected: list[RejectedRow] = []
-    faults = RowFaults(file.uri, str(file.path), options.on_error, rejected)
-    rows, columns = _columns(file, elements, sample, faults)
-    if not rows:
+    judge = partial(RowFaults, file.uri, str(file.path), options.on_error)
+    sampled = partial(_sampled, file, elements, sample)
+    read, columns = _columns(sampled(), judge(rejected))
+    if not read:
         raise SourceError(f"{file.path}: there is no row in it.", hint="Fetch it again, or leave it out.")
     if rejected and not columns:
         raise SourceError(
@@ -102,23 +104,24 @@ def open_objects(file: SourceFile, elements: Elements, config: str, split: str, 
         split=split,
         uri=file.uri,
         revision=file.revision,
-        rows=rows,
+        rows=read if sample is None else sample.total,
         columns=tuple(Column(name, _type_name(columns[name].types)) for name in named),
         left_out=(),
-        read=partial(_batches, file, elements, [columns[name].path for name in named], sample, options.on_error),
+        read=partial(_batches, sampled, [columns[name].path for name in named], judge),
     )
 
 
-def _columns(
-    file: SourceFile, elements: Elements, sample: Stride | None, faults: RowFaults
-) -> tuple[int, dict[str, _Seen]]:
-    """The number of rows, and the columns by name."""
+def _sampled(file: SourceFile, elements: Elements, sample: Stride | None) -> Iterator[tuple[int, Element]]:
+    """The elements that are read, with their positions."""
+    return ((index, element) for index, element in enumerate(elements(file)) if sample is None or index in sample)
+
+
+def _columns(sampled: Iterator[tuple[int, Element]], faults: RowFaults) -> tuple[int, dict[str, _Seen]]:
+    """The number of rows read, and the columns by name."""
     columns: dict[str, _Seen] = {}
     rows = 0
-    for index, element in enumerate(elements(file)):
+    for index, element in sampled:
         rows += 1
-        if sample is not None and index not in sample:
-            continue
         try:
             row = _flat(element)
         except RowFaultError as fault:
@@ -129,7 +132,7 @@ def _columns(
             seen = columns.setdefault(name, _Seen(path))
             if seen.path != path:
                 raise SourceError(
-                    f"{file.path}: line {element.line}: {_written(path)} and {_written(seen.path)} would both be the "
+                    f"{faults.shown}: line {element.line}: {_written(path)} and {_written(seen.path)} would both be the "
                     f"column {name!r}.",
                     hint="Rename one of the keys.",
                 )
@@ -154,7 +157,7 @@ def _flat(element: Element) -> dict[KeyPath, Any]:
     """The values of a row by their path, in its order; RowFaultError where the row cannot be kept."""
     row = element.load()
     if not isinstance(row, dict):
-        raise RowFaultError(f"is {_described(row)}, not a JSON object")
+        raise RowFaultError(f"is {_WHAT[type(row)]}, not a JSON object")
     if isinstance(row.get(ROW_KEY), list | dict):
         raise RowFaultError("is no plain value, as a row's key must be", column=ROW_KEY)
     flat: dict[KeyPath, Any] = {}
@@ -182,12 +185,6 @@ def _check_key(path: KeyPath, *, suspect: bool) -> None:
         raise RowFaultError(f"has the key {path[-1]!r}, which {reason}")
 
 
-def _described(value: object) -> str:
-    if isinstance(value, list):
-        return "a list"
-    return "null" if value is None else f"a {_TYPE_NAMES[type(value)]}"
-
-
 def _cell(path: KeyPath, value: object) -> str:
     try:
         return value_text(value)
@@ -196,18 +193,14 @@ def _cell(path: KeyPath, value: object) -> str:
 
 
 def _batches(
-    file: SourceFile,
-    elements: Elements,
+    sampled: Callable[[], Iterator[tuple[int, Element]]],
     paths: list[KeyPath],
-    sample: Stride | None,
-    on_error: OnError,
+    judge: Judge,
     rejected: list[RejectedRow],
 ) -> Iterator[Batch]:
-    faults = RowFaults(file.uri, str(file.path), on_error, rejected)
+    faults = judge(rejected)
     builder = BatchBuilder(len(paths))
-    for index, element in enumerate(elements(file)):
-        if sample is not None and index not in sample:
-            continue
+    for index, element in sampled():
         try:
             row = {path: _cell(path, value) for path, value in _flat(element).items() if value is not None}
         except RowFaultError as fault:

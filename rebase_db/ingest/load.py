@@ -6,10 +6,11 @@ two processes that load into one dataset take turns and everything downstream ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from itertools import compress
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select, tuple_, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from rebase_db import __version__
@@ -18,6 +19,7 @@ from rebase_db.errors import SourceError
 from rebase_db.faults import FaultPoint, reach
 from rebase_db.ingest import encode
 from rebase_db.schema import (
+    Base,
     Dataset,
     DatasetColumn,
     DatasetSplit,
@@ -30,18 +32,20 @@ from rebase_db.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator
 
     from sqlalchemy import Connection, Engine
 
     from rebase_db.ingest.source import Batch, RejectedRow, SourceDataset, Split
 
 DESCRIPTION_TEXT_ID = 1
+BYTES_A_FLUSH = 8 << 20
+VALUES_A_STATEMENT = 500  # far below the 65,535 parameters of a statement
 
 
 @dataclass(slots=True)
 class Receipt:
-    """What one load did to one dataset. All zero, with `unchanged_splits`, when the source was already in."""
+    """What one load did to one dataset. Nothing is added when the source was in already."""
 
     dataset: str
     dataset_id: int = 0
@@ -53,10 +57,9 @@ class Receipt:
     rejected: list[RejectedRow] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
-    @property
-    def changed(self) -> bool:
-        """Whether the load added anything."""
-        return self.rows_added > 0
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return asdict(self)
 
 
 def load_dataset(
@@ -89,6 +92,8 @@ def load_dataset(
 
 
 class _Load:
+    """One load; holds the dataset's lock from `_lock_dataset` to the end of the transaction."""
+
     def __init__(
         self, connection: Connection, source: SourceDataset, max_rows: int | None, on_rows: Callable[[int], None]
     ) -> None:
@@ -99,21 +104,26 @@ class _Load:
         self.receipt = Receipt(source.name)
         self.new_dataset = False
         self.ingest_id = 0
+        self.pending = _Buffers()
 
     def run(self) -> Receipt:
         self._lock_dataset()
-        splits = {} if self.new_dataset else self._known_splits()
-        pending = [split for split in self.source.splits if not self._already_loaded(splits, split)]
-        if not pending:
+        known = {} if self.new_dataset else self._known_splits()
+        splits = [split for split in self.source.splits if not self._already_loaded(known, split)]
+        if not splits:
             return self.receipt
         self._open_ingest()
-        for split in pending:
-            split_id = splits.get((split.config, split.split))
-            known = split_id is not None
-            if split_id is None:
-                split_id = splits[split.config, split.split] = len(splits) + 1
-            self._load_split(split, split_id, known=known)
-        self._close_ingest()
+        ids = dict(known)
+        for split in splits:
+            ids.setdefault((split.config, split.split), len(ids) + 1)
+        self._add_splits([(split, ids[split.config, split.split]) for split in splits], known)
+        self._add_columns([(split, ids[split.config, split.split]) for split in splits])
+        results = [
+            self._load_split(split, ids[split.config, split.split], known=(split.config, split.split) in known)
+            for split in splits
+        ]
+        self._flush()
+        self._close(results)
         return self.receipt
 
     def _lock_dataset(self) -> None:
@@ -134,33 +144,35 @@ class _Load:
         ).one_or_none()
         self.new_dataset = row is not None
         if row is None:
-            row = self.connection.execute(
+            found = self.connection.execute(
                 select(Dataset.dataset_id, Dataset.last_row_id, Dataset.last_text_id, Dataset.licence)
                 .where(Dataset.name == source.name)
                 .with_for_update()
             ).one()
-            self.last_row_id, last_text_id = row.last_row_id, row.last_text_id
-            if source.licence and row.licence is None:
+            self.dataset_id = found.dataset_id
+            self.last_row_id, last_text_id = found.last_row_id, found.last_text_id
+            if source.licence and found.licence is None:
                 self.connection.execute(
-                    update(Dataset).where(Dataset.dataset_id == row.dataset_id).values(licence=source.licence)
+                    update(Dataset).where(Dataset.dataset_id == found.dataset_id).values(licence=source.licence)
                 )
         else:
+            self.dataset_id = row.dataset_id
             self.last_row_id, last_text_id = 0, 0
-        self.dataset_id = self.receipt.dataset_id = row.dataset_id
+        self.receipt.dataset_id = self.dataset_id
         self.texts = encode.TextIds(last_text_id, self._find_texts)
         self.columns: dict[str, int] = {}
         if self.new_dataset:
             _, new = self.texts.assign([description])
-            self._copy_texts(new)
+            self.pending.texts.append(encode.text_tuples(self.dataset_id, new))
+            self.receipt.texts_added += len(new)
         else:
-            self.columns = {
-                name: column_id
-                for name, column_id in self.connection.execute(
+            self.columns = dict(
+                self.connection.execute(
                     select(DatasetColumn.name, DatasetColumn.column_id).where(
                         DatasetColumn.dataset_id == self.dataset_id
                     )
-                )
-            }
+                ).all()
+            )
 
     def _find_texts(self, digests: list[bytes]) -> dict[bytes, int]:
         found = self.connection.execute(
@@ -168,7 +180,7 @@ class _Load:
                 TextValue.dataset_id == self.dataset_id, TextValue.sha256 == func.any(digests)
             )
         )
-        return {digest: text_id for digest, text_id in found}
+        return dict(found.all())
 
     def _known_splits(self) -> dict[tuple[str, str], int]:
         return {
@@ -210,114 +222,122 @@ class _Load:
             insert(Ingest).values(dataset_id=self.dataset_id, ingest_id=self.ingest_id, code_version=__version__)
         )
 
-    def _load_split(self, split: Split, split_id: int, *, known: bool) -> None:
-        if not known:
-            self.connection.execute(
-                insert(DatasetSplit).values(
-                    dataset_id=self.dataset_id, split_id=split_id, config=split.config, split=split.split, uri=split.uri
-                )
-            )
-        key = {"dataset_id": self.dataset_id, "ingest_id": self.ingest_id, "split_id": split_id}
+    def _add_splits(self, splits: list[tuple[Split, int]], known: Collection[tuple[str, str]]) -> None:
+        """Record the splits that are new, and for all of them that this load read them."""
+        key = {"dataset_id": self.dataset_id}
+        new = [
+            key | {"split_id": split_id, "config": split.config, "split": split.split, "uri": split.uri}
+            for split, split_id in splits
+            if (split.config, split.split) not in known
+        ]
+        if new:
+            self.connection.execute(insert(DatasetSplit).values(new))
         self.connection.execute(
             insert(IngestSplit).values(
-                **key, revision=split.revision, max_rows=self.max_rows, rows_in_source=split.rows
+                [
+                    key
+                    | {
+                        "ingest_id": self.ingest_id,
+                        "split_id": split_id,
+                        "revision": split.revision,
+                        "max_rows": self.max_rows,
+                        "rows_in_source": split.rows,
+                    }
+                    for split, split_id in splits
+                ]
             )
         )
-        column_ids = self._add_columns(split, split_id)
+
+    def _add_columns(self, splits: list[tuple[Split, int]]) -> None:
+        """Give every column an id in the dataset and record its place and type in each split."""
+        described = [
+            (split_id, position, name, source_type, reason)
+            for split, split_id in splits
+            for position, (name, source_type, reason) in enumerate(_described(split))
+        ]
+        names = dict.fromkeys(name for _, _, name, _, _ in described)
+        new = [name for name in names if name not in self.columns]
+        self.columns |= {name: column_id for column_id, name in enumerate(new, len(self.columns) + 1)}
+        if new:
+            self._insert_values(
+                DatasetColumn,
+                [{"dataset_id": self.dataset_id, "column_id": self.columns[name], "name": name} for name in new],
+            )
+        self._insert_values(
+            SplitColumn,
+            [
+                {
+                    "dataset_id": self.dataset_id,
+                    "split_id": split_id,
+                    "column_id": self.columns[name],
+                    "position": position,
+                    "source_type": source_type,
+                    "left_out": reason,
+                }
+                for split_id, position, name, source_type, reason in described
+            ],
+        )
+
+    def _insert_values(self, model: type[Base], rows: list[dict[str, Any]]) -> None:
+        """Insert rows that may be there already, a few hundred a statement."""
+        for first in range(0, len(rows), VALUES_A_STATEMENT):
+            self.connection.execute(
+                upsert(model).values(rows[first : first + VALUES_A_STATEMENT]).on_conflict_do_nothing()
+            )
+
+    def _load_split(self, split: Split, split_id: int, *, known: bool) -> dict[str, Any]:
+        """Queue a split's new rows for COPY; its counts, by column of `ingest_split`."""
         names = [column.name for column in split.columns]
+        column_ids = [self.columns[name] for name in names]
         added = unchanged = 0
         for batch in split.batches():
             self.on_rows(len(batch.source_index))
-            new = self._load_batch(batch, names, column_ids, split, split_id, known=known)
+            new = self._queue_batch(batch, names, column_ids, split, split_id, known=known)
             added += new
             unchanged += len(batch.source_index) - new
-        if not added + unchanged and not split.rejected:
-            raise SourceError(f"{split.uri} has no rows.", hint="An empty source is most often a wrong path or export.")
-        self.connection.execute(
-            update(IngestSplit)
-            .where(tuple_(IngestSplit.dataset_id, IngestSplit.ingest_id, IngestSplit.split_id) == tuple_(*key.values()))
-            .values(
-                rows_added=added, rows_unchanged=unchanged, rows_rejected=len(split.rejected), rows_in_source=split.rows
-            )
-        )
-        if split.rejected:
-            self.connection.execute(
-                insert(IngestRejection),
-                [
-                    {
-                        **key,
-                        "source_index": row.source_index,
-                        "line": row.line,
-                        "column_name": row.column,
-                        "reason": row.reason,
-                    }
-                    for row in split.rejected
-                ],
-            )
         receipt = self.receipt
         receipt.splits += 1
         receipt.rows_added += added
         receipt.rows_unchanged += unchanged
         receipt.rejected += split.rejected
         receipt.left_out += [(column.name, column.reason) for column in split.left_out]
+        return {
+            "key_split_id": split_id,
+            "rows_added": added,
+            "rows_unchanged": unchanged,
+            "rows_rejected": len(split.rejected),
+            "rows_in_source": split.rows,
+            "rejected": list(split.rejected),
+        }
 
-    def _add_columns(self, split: Split, split_id: int) -> list[int]:
-        """Give every column of the split an id in the dataset and record its place and type; ids in column order."""
-        described = [(column.name, column.source_type, None) for column in split.columns]
-        described += [(column.name, "", column.reason) for column in split.left_out]
-        new = [name for name, _, _ in described if name not in self.columns]
-        self.columns |= {name: column_id for column_id, name in enumerate(new, len(self.columns) + 1)}
-        if new:
-            self.connection.execute(
-                insert(DatasetColumn),
-                [{"dataset_id": self.dataset_id, "column_id": self.columns[name], "name": name} for name in new],
-            )
-        if described:
-            self.connection.execute(
-                upsert(SplitColumn).on_conflict_do_nothing(),
-                [
-                    {
-                        "dataset_id": self.dataset_id,
-                        "split_id": split_id,
-                        "column_id": self.columns[name],
-                        "position": position,
-                        "source_type": source_type,
-                        "left_out": reason,
-                    }
-                    for position, (name, source_type, reason) in enumerate(described)
-                ],
-            )
-        return [self.columns[column.name] for column in split.columns]
-
-    def _load_batch(
+    def _queue_batch(
         self, batch: Batch, names: list[str], column_ids: list[int], split: Split, split_id: int, *, known: bool
     ) -> int:
-        """Copy the rows of a batch that are new; their number."""
+        """Queue the rows of a batch that are new; their number."""
         contents = encode.contents(batch, names)
         digests = encode.content_digests(contents)
         if known:
             wanted = self._new_rows(batch, digests, split, split_id)
             batch = encode.keep(batch, wanted)
-            contents = [content for content, new in zip(contents, wanted, strict=True) if new]
-            digests = [digest for digest, new in zip(digests, wanted, strict=True) if new]
+            contents = list(compress(contents, wanted))
+            digests = list(compress(digests, wanted))
         count = len(contents)
         if not count:
             return 0
         first = self.last_row_id + 1
         self.last_row_id += count
         rows = zip(batch.source_index, batch.source_key, contents, digests, strict=True)
-        copy_in(
-            self.connection,
-            "source_row",
-            encode.ROW_COLUMNS,
-            [encode.row_tuples(self.dataset_id, self.ingest_id, split_id, first, rows)],
-        )
-        reach(FaultPoint.INGEST_ROWS_COPIED)
         ids, new = self.texts.assign({value for column in batch.cells for value in column if value is not None})
-        self._copy_texts(new)
-        buffer, cells = encode.cell_tuples(self.dataset_id, range(first, first + count), column_ids, batch.cells, ids)
-        copy_in(self.connection, "cell", encode.CELL_COLUMNS, [buffer])
-        self.receipt.cells_added += cells
+        cells, cell_count = encode.cell_tuples(
+            self.dataset_id, range(first, first + count), column_ids, batch.cells, ids
+        )
+        self.receipt.texts_added += len(new)
+        self.receipt.cells_added += cell_count
+        self.pending.rows.append(encode.row_tuples(self.dataset_id, self.ingest_id, split_id, first, rows))
+        self.pending.texts.append(encode.text_tuples(self.dataset_id, new))
+        self.pending.cells.append(cells)
+        if self.pending.size() > BYTES_A_FLUSH:
+            self._flush()
         return count
 
     def _new_rows(self, batch: Batch, digests: list[bytes], split: Split, split_id: int) -> list[bool]:
@@ -326,16 +346,15 @@ class _Load:
         Raises:
             SourceError: A row is there with other content.
         """
-        there = {
-            index: digest
-            for index, digest in self.connection.execute(
+        there = dict(
+            self.connection.execute(
                 select(SourceRow.source_index, SourceRow.content_hash).where(
                     SourceRow.dataset_id == self.dataset_id,
                     SourceRow.split_id == split_id,
                     SourceRow.source_index.between(min(batch.source_index), max(batch.source_index)),
                 )
-            )
-        }
+            ).all()
+        )
         for index, digest in zip(batch.source_index, digests, strict=True):
             if there.get(index, digest) != digest:
                 raise SourceError(
@@ -345,12 +364,44 @@ class _Load:
                 )
         return [index not in there for index in batch.source_index]
 
-    def _copy_texts(self, new: list[tuple[int, bytes, bytes]]) -> None:
-        if new:
-            copy_in(self.connection, "text", encode.TEXT_COLUMNS, [encode.text_tuples(self.dataset_id, new)])
-            self.receipt.texts_added += len(new)
+    def _flush(self) -> None:
+        """Copy what is queued: rows and texts, then the cells that refer to both."""
+        pending, self.pending = self.pending, _Buffers()
+        if not pending.size():
+            return
+        copy_in(self.connection, "source_row", encode.ROW_COLUMNS, pending.rows)
+        reach(FaultPoint.INGEST_ROWS_COPIED)
+        copy_in(self.connection, "text", encode.TEXT_COLUMNS, pending.texts)
+        copy_in(self.connection, "cell", encode.CELL_COLUMNS, pending.cells)
 
-    def _close_ingest(self) -> None:
+    def _close(self, splits: list[dict[str, Any]]) -> None:
+        """Write the counts."""
+        key = {"dataset_id": self.dataset_id, "ingest_id": self.ingest_id}
+        counts = ("rows_added", "rows_unchanged", "rows_rejected", "rows_in_source")
+        self.connection.execute(
+            update(IngestSplit)
+            .where(
+                IngestSplit.dataset_id == self.dataset_id,
+                IngestSplit.ingest_id == self.ingest_id,
+                IngestSplit.split_id == bindparam("key_split_id"),
+            )
+            .values({name: bindparam(name) for name in counts}),
+            [{name: split[name] for name in ("key_split_id", *counts)} for split in splits],
+        )
+        rejections = [
+            key
+            | {
+                "split_id": split["key_split_id"],
+                "source_index": row.source_index,
+                "line": row.line,
+                "column_name": row.column,
+                "reason": row.reason,
+            }
+            for split in splits
+            for row in split["rejected"]
+        ]
+        if rejections:
+            self.connection.execute(insert(IngestRejection), rejections)
         self.connection.execute(
             update(Dataset)
             .where(Dataset.dataset_id == self.dataset_id)
@@ -361,6 +412,28 @@ class _Load:
             .where(Ingest.dataset_id == self.dataset_id, Ingest.ingest_id == self.ingest_id)
             .values(texts_added=self.receipt.texts_added, cells_added=self.receipt.cells_added)
         )
+
+
+class _Buffers:
+    """COPY tuples on their way to the database."""
+
+    __slots__ = ("cells", "rows", "texts")
+
+    def __init__(self) -> None:
+        self.rows: list[bytes] = []
+        self.texts: list[bytes] = []
+        self.cells: list[bytes] = []
+
+    def size(self) -> int:
+        return sum(len(buffer) for buffers in (self.rows, self.texts, self.cells) for buffer in buffers)
+
+
+def _described(split: Split) -> Iterator[tuple[str, str, str | None]]:
+    """Name, source type and reason for leaving it out, of every column."""
+    for column in split.columns:
+        yield column.name, column.source_type, None
+    for left_out in split.left_out:
+        yield left_out.name, "", left_out.reason
 
 
 def _described_by_its_columns(source: SourceDataset) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rebase_db.errors import SourceError
 from rebase_db.ingest.file_split import open_file
@@ -19,7 +20,6 @@ from rebase_db.ingest.folder import open_folder
 from rebase_db.ingest.hub import SCHEME, open_hub
 from rebase_db.ingest.sample import check_max_rows
 from rebase_db.ingest.source import OnError, ReadOptions, SourceDataset
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from shutil import copyfileobj
 from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,15 +15,14 @@ from rebase_db.errors import SourceError
 from rebase_db.ingest.arrow_cells import Plan, batches_of, plan
 from rebase_db.ingest.features import features_of
 from rebase_db.ingest.files import SourceFile, open_bytes
-from rebase_db.ingest.row_faults import RowFaults
+from rebase_db.ingest.row_faults import Judge, RowFaults
 from rebase_db.ingest.sample import Stride, stride
-from rebase_db.ingest.source import BATCH_BYTES, BATCH_ROWS, Batch, OnError, ReadOptions, RejectedRow, Split
-from typing import TYPE_CHECKING
+from rebase_db.ingest.source import BATCH_BYTES, BATCH_ROWS, Batch, ReadOptions, RejectedRow, Split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_READ_BUFFER = 1 << 20
+_READ_BUFFER = 1 << 16
 
 
 def open_parquet(file: SourceFile, config: str, split: str, options: ReadOptions) -> Split:
@@ -32,19 +32,20 @@ def open_parquet(file: SourceFile, config: str, split: str, options: ReadOptions
         SourceError: It is damaged, has no rows or no column of text, or column names are empty or repeated.
     """
     with _opened(file) as parquet:
-        metadata, schema = parquet.metadata, parquet.schema_arrow
-    if not metadata.num_rows:
+        rows, schema = parquet.metadata.num_rows, parquet.schema_arrow
+    if not rows:
         raise SourceError(f"{file.path}: there is no row in it.", hint="Fetch it again, or leave it out.")
     what = plan(schema, features_of(schema), str(file.path))
+    judge = partial(RowFaults, file.uri, str(file.path), options.on_error)
     return Split(
         config=config,
         split=split,
         uri=file.uri,
         revision=file.revision,
-        rows=metadata.num_rows,
+        rows=rows,
         columns=what.columns,
         left_out=what.left_out,
-        read=partial(_batches, file, metadata, what, stride(metadata.num_rows, options.max_rows), options.on_error),
+        read=partial(_batches, file, what, stride(rows, options.max_rows), judge),
     )
 
 
@@ -56,16 +57,20 @@ def schema_metadata(file: SourceFile) -> dict[str, str]:
 
 
 @contextmanager
-def _opened(file: SourceFile, metadata: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
+def _opened(file: SourceFile) -> Iterator[pq.ParquetFile]:
     """The file for Arrow, whose complaints become SourceErrors. A compressed one is unpacked to a temporary file."""
-    with open_bytes(file) as handle, TemporaryFile() as unpacked:
+    with ExitStack() as stack:
+        readable: object = file.path
         if file.gzipped:
-            copyfileobj(handle, unpacked)
+            readable = stack.enter_context(TemporaryFile())
+            with open_bytes(file) as handle:
+                copyfileobj(handle, readable)
+        else:
+            stack.enter_context(open_bytes(file))
         try:
             # Column chunks in small pieces: pre_buffer would hold whole row groups.
-            yield pq.ParquetFile(
-                unpacked if file.gzipped else handle, metadata=metadata, pre_buffer=False, buffer_size=_READ_BUFFER
-            )
+            with pq.ParquetFile(readable, pre_buffer=False, buffer_size=_READ_BUFFER) as parquet:
+                yield parquet
         except (pa.ArrowException, OSError) as error:
             reason = str(error).split("\n", maxsplit=1)[0]
             raise SourceError(
@@ -74,24 +79,19 @@ def _opened(file: SourceFile, metadata: pq.FileMetaData | None = None) -> Iterat
 
 
 def _batches(
-    file: SourceFile,
-    metadata: pq.FileMetaData,
-    what: Plan,
-    sample: Stride,
-    on_error: OnError,
-    rejected: list[RejectedRow],
+    file: SourceFile, what: Plan, sample: Stride, judge: Judge, rejected: list[RejectedRow]
 ) -> Iterator[Batch]:
-    faults = RowFaults(file.uri, str(file.path), on_error, rejected)
+    faults = judge(rejected)
     columns = [leaf.name for leaf in (*what.leaves, what.key) if leaf] if what.left_out else None
-    with _opened(file, metadata) as parquet:
+    with _opened(file) as parquet:
         start = 0
-        for number in range(metadata.num_row_groups):
-            group = metadata.row_group(number)
+        for number in range(parquet.num_row_groups):
+            group = parquet.metadata.row_group(number)
             stop = start + group.num_rows
             if sample.within(start, stop):
                 row_bytes = group.total_byte_size // max(1, group.num_rows) + 1
                 size = max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))
-                for rows in parquet.iter_batches(size, row_groups=[number], columns=columns):
+                for rows in parquet.iter_batches(size, row_groups=[number], columns=columns, use_threads=False):
                     index = sample.within(start, start + len(rows))
                     wanted = rows if len(index) == len(rows) else rows.take([row - start for row in index])
                     yield from batches_of(wanted, what, index, faults)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rebase_db.errors import SourceError
@@ -56,3 +57,7 @@ class RowFaults:
         where = f"row {index}" if line is None else f"line {line} (row {index})"
         column = "" if fault.column is None else f", column {fault.column!r}"
         raise SourceError(f"{self.shown}: {where}{column} {fault.reason}.", hint=fault.hint) from fault
+
+
+Judge = Callable[[list[RejectedRow]], RowFaults]
+"""Makes the judge of one reading, given where it lists what it rejects."""

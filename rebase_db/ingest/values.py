@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from datetime import date, time, timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from rebase_db.errors import SourceError
 from rebase_db.ingest.source import ROW_KEY
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import ColumnElement, Connection, Engine
 
     from rebase_db.embed.encoder import Encoder
     from rebase_db.retrieve.score import DatasetScores
@@ -95,6 +95,11 @@ def request_retrieval(
     return retrieval_id
 
 
+def retrievals_of(encoder_id: int) -> ColumnElement[bool]:
+    """The retrievals with one encoder, as a condition."""
+    return Retrieval.encoder_id == encoder_id
+
+
 def read_requests(connection: Connection, retrieval_ids: Sequence[int]) -> list[Request]:
     """What these retrievals ask for, in order of id."""
     excluded: dict[int, set[int]] = {}
@@ -117,6 +122,21 @@ def read_requests(connection: Connection, retrieval_ids: Sequence[int]) -> list[
         .order_by(Retrieval.retrieval_id)
     )
     return [Request(*row, frozenset(excluded.get(row.retrieval_id, ()))) for row in rows]
+
+
+def retrieval_counts(connection: Connection, retrieval_id: int) -> dict[str, int]:
+    """What a finished retrieval did, by column, with `rows_linked`: how many rows its ranking has."""
+    row = connection.execute(
+        select(
+            Retrieval.rows_scored,
+            Retrieval.rows_entered,
+            Retrieval.rows_kept,
+            Retrieval.rows_displaced,
+            Retrieval.mirrors_left_out,
+        ).where(Retrieval.retrieval_id == retrieval_id)
+    ).one()
+    counts = {name: int(value or 0) for name, value in row._mapping.items()}  # noqa: SLF001 - documented, despite its name
+    return counts | {"rows_linked": counts["rows_entered"] + counts["rows_kept"]}
 
 
 def compute_retrievals(

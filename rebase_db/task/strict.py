@@ -11,7 +11,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from rebase_db.errors import did_you_mean
 
 _SECRET = re.compile(r".*(api_?key|secret|password|authorization).*|key|token", re.IGNORECASE)
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+# What a Postgres text cannot hold.
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def fault(message: str, *, hint: str = "") -> PydanticCustomError:
@@ -31,7 +32,7 @@ def raise_faults(model: type[BaseModel], faults: list[InitErrorDetails]) -> None
 
 
 def _storable(value: str) -> str:
-    if _UNSTORABLE.search(value):
+    if UNSTORABLE.search(value):
         raise fault("holds a NUL or half of a surrogate pair, which no database text can")
     return value
 

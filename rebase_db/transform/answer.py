@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from rebase_db.task.labels import final_label, match_label
+from rebase_db.task.strict import UNSTORABLE
 from rebase_db.transform.teacher import ParsedExample, Rejection, RejectReason, shorten
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 # Servers compile a schema's choices; above this many the label set is left to the prompt and the check of the answer.
 _MOST_CHOICES = 200
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def answer_keys(*, reasoning: bool) -> list[str]:
@@ -98,6 +97,6 @@ def _fields(raw: str, keys: list[str]) -> dict[str, str] | Rejection:
 def _unfit(key: str, text: object) -> Rejection | None:
     if not isinstance(text, str):
         return Rejection(RejectReason.WRONG_TYPE, f"{key} is a JSON {type(text).__name__}")
-    if _UNSTORABLE.search(text):
+    if UNSTORABLE.search(text):
         return Rejection(RejectReason.WRONG_TYPE, f"{key} holds a NUL or half of a surrogate pair")
     return None if text.strip() else Rejection(RejectReason.EMPTY_FIELD, f"{key} is empty")

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from rebase_db.transform.teacher import Usage
+from rebase_db.transform.teacher import Usage, storable
 
 _MILLION = 1_000_000
 
@@ -40,14 +40,15 @@ class Completion(BaseModel):
 
     @property
     def text(self) -> str | None:
-        """The answer; a NUL, which no database text can hold, shows as U+FFFD."""
+        """The answer, storable."""
         content = self.choices[0].message.content
-        return None if content is None else content.replace("\0", "\ufffd")
+        return None if content is None else storable(content)
 
     @property
     def refusal(self) -> str | None:
-        """What the model says where it refuses by a field of its own."""
-        return self.choices[0].message.refusal
+        """What the model says where it refuses by a field of its own, storable."""
+        refusal = self.choices[0].message.refusal
+        return None if refusal is None else storable(refusal)
 
     @property
     def finish_reason(self) -> str | None:

@@ -131,7 +131,10 @@ class OpenAIServerTeacher:
             asking.cancel()
 
     def close(self) -> None:
-        """Drop what is in flight, close the connections and end the thread."""
+        """Drop what is in flight, close the connections and end the thread.
+
+        An iterator of `answer` that is still waiting in another thread raises `concurrent.futures.CancelledError`.
+        """
         if self._loop.is_closed():
             return
         asyncio.run_coroutine_threadsafe(self._shut_down(), self._loop).result()
@@ -213,14 +216,14 @@ class OpenAIServerTeacher:
             return _Failure(self._safe(text), retry_after_seconds(None))
         completion = read_completion(reply.content)
         if completion is None:
-            text = f"the server's reply is no chat completion: {reply.text[:200]!r}"
+            text = f"the server's reply is no chat completion: {reply.text!r}"
             return _Failure(self._safe(text), retry_after_seconds(None))
         return completion
 
     def _status_failure(self, error: openai.APIStatusError) -> _Failure:
         status, spec = error.status_code, self._spec
-        body = error.body
-        text = f"HTTP {status}: {self._safe(str(body['message'] if isinstance(body, dict) and 'message' in body else body))}"
+        told = error.body["message"] if isinstance(error.body, dict) and "message" in error.body else error.body
+        text = f"HTTP {status}: {self._safe(str(told))}"
         if status in {401, 403}:  # the server's words are left out: they tend to quote the key in part
             key = f"the key in {spec.api_key_env}" if spec.api_key_env else "a request without a key"
             hint = (
@@ -238,6 +241,7 @@ class OpenAIServerTeacher:
         return _Failure(text)
 
     def _safe(self, text: str) -> str:
+        # The key goes before the cut: a part of it would pass unseen.
         return shorten(text.replace(self._key, "[key]") if self._key else text)
 
 
@@ -248,4 +252,6 @@ def _key(variable: str | None) -> str | None:
     if not key:
         hint = f"Set it to the key of the teacher's server: export {variable}=…"
         raise TeacherError(f"the environment variable {variable} is not set", hint=hint)
+    if not (key.isascii() and key.isprintable()):  # the header's encoder would quote the key in its error
+        raise TeacherError(f"the environment variable {variable} holds no key: it has characters no header can carry")
     return key

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rebase_db.errors import TaskError
 from rebase_db.hashing import content_hash
+from rebase_db.task.strict import UNSTORABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -138,9 +139,14 @@ class Teacher(Protocol):
         ...
 
 
+def storable(text: str) -> str:
+    """`text` with U+FFFD for NULs and halves of surrogate pairs, which no database text can hold."""
+    return UNSTORABLE.sub("\ufffd", text)
+
+
 def shorten(text: str, limit: int = _DETAIL) -> str:
-    """`text` on one line, cut to `limit` characters for a message."""
-    line = " ".join(text.split())
+    """`text` on one line, cut to `limit` characters and storable: for a message or a reason."""
+    line = " ".join(storable(text).split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 

@@ -145,6 +145,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes; the second must not wait for an acknowledgement
     server: _Server
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name

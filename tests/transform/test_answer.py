@@ -89,6 +89,10 @@ def test_a_chain_of_thought_in_the_output_is_taken_for_its_final_label() -> None
     assert reason('{"input": "a", "output": "it is sad"}', labels=("glad", "sad")) == "label_not_in_set"
 
 
+def test_a_rejection_can_be_stored() -> None:
+    assert str(parse('{"a\\u0000\\ud800": 1}')) == "wrong_keys: has a\ufffd\ufffd; wants input, output"
+
+
 def test_a_rejection_is_one_short_line() -> None:
     text = str(parse("x\n" * 10_000))
     assert "\n" not in text

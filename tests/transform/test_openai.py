@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -184,6 +185,25 @@ def test_a_teacher_serves_again_and_then_no_more_after_close(serve: Callable[...
         list(teacher.answer(rows(1)))
 
 
+def test_closing_the_teacher_ends_an_iterator_that_waits(serve: Callable[..., StubServer]) -> None:
+    server = serve(lambda _: Reply(hang=True))
+    teacher = make_teacher(task(server.url))
+    ended: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            list(teacher.answer(rows(3)))
+        except CancelledError as error:
+            ended.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert server.arrived.acquire(timeout=10)
+    teacher.close()
+    waiting.join(timeout=10)
+    assert len(ended) == 1
+
+
 def test_a_request_says_what_the_task_file_says(serve: Callable[..., StubServer]) -> None:
     server = serve()
     answer = only(server, temperature=0.7, max_tokens=77)
@@ -350,6 +370,13 @@ def test_the_key_is_shown_nowhere(serve: Callable[..., StubServer], caplog: pyte
     assert KEY not in caplog.text
 
 
+def test_a_key_at_the_cut_of_a_long_message_is_not_shown_in_part(serve: Callable[..., StubServer]) -> None:
+    for before in range(120, 200, 7):
+        page = b"x" * before + KEY.encode()
+        for reply in (Reply(body=page), Reply(status=500, body=page)):
+            assert KEY[:6] not in (only(serve(lambda _, reply=reply: reply)).error or "")
+
+
 @pytest.mark.parametrize("value", [None, "", "  "])
 def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
     monkeypatch.delenv("STUB_KEY")
@@ -357,6 +384,14 @@ def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch, va
         monkeypatch.setenv("STUB_KEY", value)
     with pytest.raises(TeacherError, match="the environment variable STUB_KEY is not set"):
         make_teacher(task("http://127.0.0.1:9/v1"))
+
+
+@pytest.mark.parametrize("value", [KEY + "\u20ac", KEY + "\n" + KEY])
+def test_a_variable_that_holds_no_key_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("STUB_KEY", value)
+    with pytest.raises(TeacherError, match="STUB_KEY holds no key") as caught:
+        make_teacher(task("http://127.0.0.1:9/v1"))
+    assert KEY not in repr(caught.value)
 
 
 def test_a_server_without_a_key_is_not_sent_somebody_elses(serve: Callable[..., StubServer]) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rebase_db import queue, settings
-from rebase_db.distill.runs import finish_run, read_examples, read_run, write_metrics
+from rebase_db.distill.runs import finish_run, read_examples, read_run, this_run, write_metrics
 from rebase_db.faults import FaultPoint, reach
-from rebase_db.schema import TrainingRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +30,7 @@ class DistillStage:
         self.engine = engine
         self.lease = lease
         self.on_metric = on_metric
-        self.scope = TrainingRun.training_run_id == training_run_id
+        self.scope = this_run(training_run_id)
 
     def work(self, claims: Sequence[Claim]) -> None:
         """Train; the artifact's folder carries the run's key, so a run that is done again overwrites only itself."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rebase_db import queue
+from rebase_db.embed.plan import chunks_of
 from rebase_db.embed.store import read_chunk, write_vectors
 from rebase_db.faults import FaultPoint, reach
-from rebase_db.schema import EmbedChunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from rebase_db.embed.encoder import Encoder
-    from rebase_db.embed.store import ChunkTexts
+    from rebase_db.embed.plan import chunks_of
+from rebase_db.embed.store import ChunkTexts
     from rebase_db.lease import Lease
     from rebase_db.queue import Claim
 
@@ -33,7 +34,7 @@ class EmbedStage:
         self.engine = engine
         self.lease = lease
         self.load_encoder = load_encoder
-        self.scope = EmbedChunk.encoder_id == encoder_id
+        self.scope = chunks_of(encoder_id)
 
     def work(self, claims: Sequence[Claim]) -> None:
         """Encode and store the chunks, pass by pass."""

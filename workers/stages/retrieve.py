@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from rebase_db import queue
 from rebase_db.faults import FaultPoint, reach
-from rebase_db.retrieve.run import compute_retrievals, read_requests
-from rebase_db.schema import Retrieval
+from rebase_db.retrieve.run import compute_retrievals, read_requests, retrievals_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +29,7 @@ class RetrieveStage:
         self.engine = engine
         self.lease = lease
         self.load_encoder = load_encoder
-        self.scope = Retrieval.encoder_id == encoder_id
+        self.scope = retrievals_of(encoder_id)
 
     def work(self, claims: Sequence[Claim]) -> None:
         """Score once, then rank and write retrieval by retrieval."""

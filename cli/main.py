@@ -1,0 +1,73 @@
+"""The `rebase` command: commands are in the modules beside this one, imported by the one that is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from cli import corpus, database, lineage, run, stages, task
+
+app = typer.Typer(
+    name="rebase",
+    help="Retrieval based distillation on Postgres: from existing datasets to a trained student, every example traceable.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"auto_envvar_prefix": "REBASE", "help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from rebase_db import __version__
+
+        print(__version__)  # noqa: T201 - the command's output
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error.", envvar="REBASE_DEBUG")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, allow_from_autoenv=False, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+    del version
+    if debug:
+        os.environ["REBASE_DEBUG"] = "1"
+
+
+run.add_to(app)
+corpus.add_to(app)
+task.add_to(app)
+stages.add_to(app)
+lineage.add_to(app)
+database.add_to(app)
+
+
+def main() -> None:
+    """Run the command; one line for an error and one for what to do, unless `--debug` is given."""
+    from rebase_db.errors import RebaseError
+
+    try:
+        app()
+    except RebaseError as error:
+        if os.environ.get("REBASE_DEBUG"):
+            raise
+        from cli.output import complain
+
+        complain(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # `rebase ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

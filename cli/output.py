@@ -1,0 +1,116 @@
+"""How commands talk: data on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+    from rebase_db.errors import RebaseError
+
+talk = Console(stderr=True, highlight=False)
+data = Console(highlight=False, soft_wrap=False)
+
+
+def complain(error: RebaseError) -> None:
+    """Print an error: what is wrong, and on a second line what to do."""
+    talk.print("[bold red]error:[/] ", end="")
+    talk.print(error.message, markup=False, soft_wrap=True)
+    if error.hint:
+        talk.print(f"  {error.hint}", markup=False, soft_wrap=True, style="dim")
+
+
+def emit_json(value: object) -> None:
+    """Print a value as JSON on stdout."""
+    json.dump(value, sys.stdout, default=_plain, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None)
+    sys.stdout.write("\n")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dt.datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Sequence[str] = ()) -> None:
+    """Print rows as a table on stdout; columns named in `numbers` are right-aligned."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell if cell is not None else "") for cell in row))
+    data.print(grid)
+
+
+def emit(records: Sequence[dict[str, Any]], *, as_json: bool, numbers: Sequence[str] = ()) -> None:
+    """Print records as JSON or as a table."""
+    if as_json:
+        emit_json(records)
+    elif records:
+        columns = list(records[0])
+        table(columns, [[_shown(record[column]) for column in columns] for record in records], numbers=numbers)
+
+
+def _shown(value: object) -> object:
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, dt.datetime) else value
+
+
+class TerminalReporter:
+    """Shows a step a line on stderr: a live bar in a terminal, one closing line elsewhere."""
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[TerminalProgress]:
+        """A step, from its first line to its last."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        with Progress(
+            SpinnerColumn(finished_text="[green]✓[/]"),
+            TextColumn("[bold]{task.description:<10}[/]"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[note]}[/]"),
+            console=talk,
+        ) as progress:
+            shown = TerminalProgress(progress, progress.add_task(title, total=None, note=""))
+            yield shown
+            shown.finish()
+
+
+class TerminalProgress:
+    """The line of one step."""
+
+    def __init__(self, progress: RichProgress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def total(self, total: int | None) -> None:
+        """How much there is to do."""
+        self._progress.update(self._task, total=total)
+
+    def done(self, done: int) -> None:
+        """How much of it is done."""
+        self._progress.update(self._task, completed=done)
+
+    def note(self, text: str) -> None:
+        """What is being done right now."""
+        self._progress.update(self._task, note=text[:60].replace("[", r"\["))
+
+    def finish(self) -> None:
+        """The step is over: everything is done."""
+        task = self._progress.tasks[self._task]
+        self._progress.update(self._task, total=task.total or task.completed or 1)
+        self._progress.update(self._task, completed=self._progress.tasks[self._task].total, note="")

@@ -1,0 +1,98 @@
+"""`rebase retrieve`, `transform`, `freeze`, `distill`, `evaluate`: one step of a task at a time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="The name of a task that was added.")]
+
+
+def retrieve(
+    task: TaskName,
+    top_n: Annotated[int | None, typer.Option(min=1, help="Rows to keep.")] = None,
+    scoring: Annotated[
+        Literal["average-score", "average-rank", "max-rank"] | None, typer.Option(help="How part scores are combined.")
+    ] = None,
+    exclude_dataset: Annotated[
+        list[str] | None, typer.Option(help="Leave out datasets with this name or glob; may be given again.")
+    ] = None,
+    mirrors: Annotated[
+        Literal["first", "all"] | None, typer.Option(help="Of rows with equal content keep the best ranked, or all.")
+    ] = None,
+) -> None:
+    """Rank every row of the corpus for a task and keep the nearest."""
+    from cli.output import talk
+    from cli.session import task_pipeline
+
+    asked = {"top_n": top_n, "scoring": scoring, "exclude_datasets": exclude_dataset, "mirrors": mirrors}
+    changed = {name: value for name, value in asked.items() if value is not None}
+    with task_pipeline(task) as steps:
+        steps.file = steps.file.model_copy(update={"retrieve": steps.file.retrieve.model_copy(update=changed)})
+        steps.embed()
+        counts = steps.retrieve(steps.stored())
+    talk.print(
+        f"{counts['rows_scored']:,} rows scored: {counts['rows_entered']:,} entered, {counts['rows_kept']:,} kept, "
+        f"{counts['rows_displaced']:,} displaced, {counts['mirrors_left_out']:,} mirrors left out."
+    )
+
+
+def transform(task: TaskName) -> None:
+    """Have the teacher rewrite every retrieved row that has no answer yet."""
+    from cli.output import talk
+    from cli.session import task_pipeline
+
+    with task_pipeline(task) as steps:
+        counts = steps.transform(steps.stored())
+    talk.print(
+        ", ".join(f"{number:,} {state}" for state, number in sorted(counts.items())) or "No row was retrieved yet."
+    )
+
+
+def freeze(task: TaskName, name: Annotated[str | None, typer.Option(help="A name for the set.")] = None) -> None:
+    """Freeze the accepted examples as a training set and print its name."""
+    from cli.output import data, talk
+    from cli.session import task_pipeline
+
+    with task_pipeline(task) as steps:
+        frozen = steps.freeze(steps.stored(), name)
+    talk.print(f"{frozen.size:,} examples, manifest {frozen.manifest_hash.hex()}")
+    data.print(frozen.name, markup=False, soft_wrap=True)
+
+
+def distill(
+    task: TaskName,
+    training_set: Annotated[str | None, typer.Option(help="A frozen set; by default the present examples.")] = None,
+) -> None:
+    """Train the task's student and print the run's number."""
+    from cli.output import data
+    from cli.session import task_pipeline
+    from rebase_db.distill.training_set import find_training_set
+
+    with task_pipeline(task) as steps:
+        if training_set is None:
+            frozen = steps.freeze(steps.stored())
+        else:
+            with steps.engine.connect() as connection:
+                frozen = find_training_set(connection, training_set)
+        data.print(steps.distill(frozen))
+
+
+def evaluate(task: TaskName, run: Annotated[int, typer.Option(help="The training run's number.")]) -> None:
+    """Measure a training run on the task's benchmark."""
+    from cli.output import data
+    from cli.session import task_pipeline
+
+    with task_pipeline(task) as steps:
+        score = steps.evaluate(run)
+    data.print(
+        f"{score.metric} {score.value:.3f} (95 % interval {score.low:.3f} to {score.high:.3f}), "
+        f"{score.items:,} items, majority class {score.majority:.3f}"
+    )
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (retrieve, transform, freeze, distill, evaluate):
+        app.command(rich_help_panel="Steps of a task")(command)

@@ -1,0 +1,12 @@
+-- What is in the corpus, a row a dataset.
+SELECT
+    dataset.name,
+    dataset.licence,
+    (SELECT count(*) FROM dataset_split WHERE dataset_split.dataset_id = dataset.dataset_id) AS splits,
+    dataset.last_row_id AS rows,
+    dataset.last_text_id AS texts,
+    (SELECT coalesce(sum(cells_added), 0) FROM ingest WHERE ingest.dataset_id = dataset.dataset_id) AS cells,
+    (SELECT max(ingest.created_at) FROM ingest WHERE ingest.dataset_id = dataset.dataset_id) AS last_ingest,
+    dataset.uri
+FROM dataset
+ORDER BY dataset.name

@@ -1,0 +1,272 @@
+"""The whole of a task, step by step, in this process: what `rebase run` and the commands for single steps are made of.
+
+Every step looks at the database first and does only what is missing, so a run that was stopped or killed anywhere goes
+on where it was when it is started again, and a run of a finished task does nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+from rebase_db.distill.runs import Base, read_run, request_run
+from rebase_db.distill.training_set import FrozenSet, freeze
+from rebase_db.embed.plan import plan_chunks, register_encoder
+from rebase_db.errors import RebaseError, TaskError
+from rebase_db.ingest.load import Receipt, load_dataset
+from rebase_db.retrieve.run import request_retrieval, retrieval_counts
+from rebase_db.task.store import StoredTask, add_task, find_task
+from rebase_db.transform.store import transform_counts
+from workers.runner import drain
+from workers.stages.distill import DistillStage
+from workers.stages.embed import EmbedStage
+from workers.stages.retrieve import RetrieveStage
+from workers.stages.transform import TransformStage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Engine
+
+    from rebase_db.distill.student import MetricPoint
+    from rebase_db.embed.encoder import Encoder, EncoderIdentity
+    from rebase_db.evaluate.store import Score
+    from rebase_db.ingest.source import SourceDataset
+    from rebase_db.lease import Lease
+    from rebase_db.task.file import TaskFile
+
+
+class Progress(Protocol):
+    """One step's progress, shown or not."""
+
+    def total(self, total: int | None) -> None:
+        """Say how much there is to do."""
+        ...
+
+    def done(self, done: int) -> None:
+        """Say how much of it is done."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say what is being done right now."""
+        ...
+
+
+class Reporter(Protocol):
+    """Shows steps as they go."""
+
+    def step(self, title: str) -> AbstractContextManager[Progress]:
+        """A step begins; it ends with the context."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run has to tell."""
+
+    task: StoredTask
+    receipts: list[Receipt]
+    encoder_id: int
+    retrieval: dict[str, int]
+    links: dict[str, int]
+    training_set: FrozenSet
+    training_run_id: int
+    artifact_path: str
+    score: Score | None
+
+
+class Pipeline:
+    """The steps of one task on one database, with one lease for all of them."""
+
+    def __init__(self, engine: Engine, lease: Lease, reporter: Reporter, file: TaskFile) -> None:
+        self.engine = engine
+        self.lease = lease
+        self.reporter = reporter
+        self.file = file
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The task's encoder, loaded once and only if something must be encoded."""
+        from rebase_db.embed.encoder import load_encoder
+
+        return load_encoder(self.file.retrieve.encoder)
+
+    @cached_property
+    def encoder_id(self) -> int:
+        """The id of the task's encoder, whose identity is read without loading the model."""
+        return register(self.engine, encoder_identity_of(self.file.retrieve.encoder))
+
+    def run(self) -> Summary:
+        """Everything from sources to score."""
+        with self.engine.begin() as connection:
+            task = add_task(connection, self.file)
+        receipts = ingest_sources(self.engine, self.reporter, open_task_sources(self.file), max_rows=self.file.max_rows)
+        self.embed()
+        retrieval = self.retrieve(task)
+        links = self.transform(task)
+        training_set = self.freeze(task)
+        run_id = self.distill(training_set)
+        score = self.evaluate(run_id) if self.file.evaluate is not None else None
+        with self.engine.connect() as connection:
+            artifact_path = read_run(connection, run_id).artifact_path or ""
+        return Summary(task, receipts, self.encoder_id, retrieval, links, training_set, run_id, artifact_path, score)
+
+    def stored(self) -> StoredTask:
+        """The task as the database has it."""
+        with self.engine.connect() as connection:
+            return find_task(connection, self.file.name)
+
+    def embed(self) -> int:
+        """Embed every text of the corpus that has no vector yet; how many chunks that took."""
+        return embed_corpus(self.engine, self.lease, self.reporter, self.encoder_id, lambda: self.encoder)
+
+    def retrieve(self, task: StoredTask) -> dict[str, int]:
+        """Rank the corpus for the task, unless that has been done for the corpus as it is; the retrieval's counts."""
+        asked = self.file.retrieve
+        with self.engine.begin() as connection:
+            retrieval_id = request_retrieval(
+                connection,
+                task.task_version_id,
+                self.encoder_id,
+                top_n=asked.top_n,
+                scoring=asked.scoring,
+                mirrors=asked.mirrors,
+                exclude_datasets=asked.exclude_datasets,
+            )
+        stage = RetrieveStage(self.engine, self.lease, self.encoder_id, lambda: self.encoder)
+        with self.reporter.step("Retrieve") as progress:
+            progress.note("scoring every row")
+            counts = drain(self.engine, self.lease, stage, lambda _: None)
+        _require_none_failed(counts, "retrievals")
+        with self.engine.connect() as connection:
+            return retrieval_counts(connection, retrieval_id)
+
+    def transform(self, task: StoredTask) -> dict[str, int]:
+        """Have the teacher answer for every link that has no answer yet; live links by state."""
+        from rebase_db.transform.teacher import make_teacher
+
+        teacher = make_teacher(self.file)
+        stage = TransformStage(self.engine, self.lease, task.task_version_id, self.encoder_id, teacher)
+        try:
+            with self.reporter.step("Transform") as progress:
+
+                def on_counts(counts: dict[str, int]) -> None:
+                    waiting = counts.get("retrieved", 0) + counts.get("transforming", 0)
+                    progress.total(sum(counts.values()))
+                    progress.done(sum(counts.values()) - waiting)
+
+                drain(self.engine, self.lease, stage, on_counts)
+        finally:
+            stage.close()
+        with self.engine.connect() as connection:
+            return transform_counts(connection, task.task_version_id, self.encoder_id)
+
+    def freeze(self, task: StoredTask, name: str | None = None) -> FrozenSet:
+        """Freeze the accepted examples."""
+        with self.engine.begin() as connection:
+            return freeze(connection, task.task_version_id, self.encoder_id, task.name, name=name)
+
+    def distill(self, training_set: FrozenSet) -> int:
+        """Train the student on a set, unless the same training was done; the run's id."""
+        from rebase_db.distill.classifier import resolve_base
+
+        student = self.file.student
+        _, revision, weights_hash = resolve_base(student.base, None)
+        hyperparameters = student.model_dump(mode="json", exclude={"kind", "base"})
+        with self.engine.begin() as connection:
+            run_id = request_run(
+                connection,
+                training_set.training_set_id,
+                student=student.kind,
+                base=Base(student.base, revision, weights_hash),
+                hyperparameters=hyperparameters,
+                seed=student.seed,
+            )
+        with self.reporter.step("Distill") as progress:
+
+            def on_metric(point: MetricPoint) -> None:
+                progress.note(f"step {point.step}: {point.name} {point.value:.4g}")
+
+            stage = DistillStage(self.engine, self.lease, run_id, on_metric)
+            counts = drain(self.engine, self.lease, stage, lambda _: None)
+        _require_none_failed(counts, "training runs")
+        return run_id
+
+    def evaluate(self, training_run_id: int) -> Score:
+        """Measure a run on the task's benchmark, unless that was done."""
+        if self.file.evaluate is None:
+            raise TaskError(
+                f"Task {self.file.name!r} names no benchmark.",
+                hint="Add `evaluate: {benchmark: items.jsonl}` to its file.",
+            )
+        from rebase_db.evaluate.run import evaluate_run
+
+        with self.reporter.step("Evaluate"):
+            return evaluate_run(self.engine, training_run_id, self.file.evaluate.benchmark)
+
+
+def encoder_identity_of(name: str) -> EncoderIdentity:
+    """What an encoder's vectors depend on."""
+    from rebase_db.embed.encoder import encoder_identity
+
+    return encoder_identity(name)
+
+
+def register(engine: Engine, identity: EncoderIdentity) -> int:
+    """The encoder's id."""
+    with engine.begin() as connection:
+        return register_encoder(connection, identity)
+
+
+def open_task_sources(file: TaskFile) -> Iterable[SourceDataset]:
+    """The sources a task file names."""
+    from rebase_db.ingest.open import open_sources
+
+    return open_sources(file.sources, max_rows=file.max_rows)
+
+
+def ingest_sources(
+    engine: Engine, reporter: Reporter, sources: Iterable[SourceDataset], *, max_rows: int | None = None
+) -> list[Receipt]:
+    """Load datasets one after the other, each whole."""
+    receipts = []
+    with reporter.step("Ingest") as progress:
+        read = 0
+
+        def on_rows(rows: int) -> None:
+            nonlocal read
+            read += rows
+            progress.done(read)
+
+        for source in sources:
+            progress.note(source.name)
+            receipts.append(load_dataset(engine, source, max_rows=max_rows, on_rows=on_rows))
+    return receipts
+
+
+def embed_corpus(
+    engine: Engine, lease: Lease, reporter: Reporter, encoder_id: int, load_encoder: Callable[[], Encoder]
+) -> int:
+    """Embed what has no vector yet under an encoder; the number of chunks that were still open."""
+    with engine.begin() as connection:
+        plan_chunks(connection, encoder_id)
+    stage = EmbedStage(engine, lease, encoder_id, load_encoder)
+    first: dict[str, int] = {}
+    with reporter.step("Embed") as progress:
+
+        def on_counts(counts: dict[str, int]) -> None:
+            first.setdefault("open", sum(counts.values()) - counts.get("done", 0))
+            progress.total(sum(counts.values()))
+            progress.done(counts.get("done", 0))
+
+        counts = drain(engine, lease, stage, on_counts)
+    _require_none_failed(counts, "chunks")
+    return first["open"]
+
+
+def _require_none_failed(counts: dict[str, int], what: str) -> None:
+    failed = counts.get("failed", 0)
+    if failed:
+        raise RebaseError(f"{failed} {what} failed for good.", hint="`rebase status` shows the errors.")
