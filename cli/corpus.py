@@ -8,6 +8,8 @@ import typer
 
 from cli.database import JsonOption
 
+REJECTED_SHOWN = 20  # a screenful; the rest is in the table ingest_rejection
+
 
 def ingest(
     sources: Annotated[
@@ -63,12 +65,14 @@ def ingest(
     for receipt in receipts:
         for column, reason in dict(receipt.left_out).items():
             talk.print(f"{receipt.dataset}: column {column!r} left out: {reason}", style="yellow", markup=False)
-    for row in rejected[:20]:
+    for row in rejected[:REJECTED_SHOWN]:
         place = f"line {row.line}" if row.line is not None else f"row {row.source_index}"
         where = f", column {row.column!r}" if row.column is not None else ""
         talk.print(f"{row.uri}, {place}{where}: {row.reason}", style="yellow", markup=False)
-    if len(rejected) > 20:  # noqa: PLR2004 - a screenful; the rest is in the table ingest_rejection
-        talk.print(f"… and {len(rejected) - 20:,} more rows, all in the table ingest_rejection.", style="yellow")
+    if len(rejected) > REJECTED_SHOWN:
+        talk.print(
+            f"… and {len(rejected) - REJECTED_SHOWN:,} more rows, all in table ingest_rejection.", style="yellow"
+        )
 
 
 def datasets(as_json: JsonOption = False) -> None:

@@ -61,7 +61,7 @@ def status(as_json: JsonOption = False) -> None:
         talk.print("No task yet. Try `rebase demo`, or `rebase run TASK.yaml`.", style="dim")
     emit(stages, as_json=False, numbers=["rows"])
     for failure in failed:
-        talk.print(f"{failure['rows']:,} × {failure['stage']}: {failure['error']}", style="red", markup=False)
+        talk.print(f"{failure['rows']:,} times {failure['stage']}: {failure['error']}", style="red", markup=False)
 
 
 db = typer.Typer(help="The schema of the database.", no_args_is_help=True)

@@ -12,7 +12,7 @@ from cli import corpus, database, lineage, run, stages, task
 
 app = typer.Typer(
     name="rebase",
-    help="Retrieval based distillation on Postgres: from existing datasets to a trained student, every example traceable.",
+    help="Retrieval based distillation on Postgres: from existing datasets to a student, every example traceable.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -34,7 +34,8 @@ def options(
         bool, typer.Option("--debug", help="Show the traceback of an error.", envvar="REBASE_DEBUG")
     ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, allow_from_autoenv=False, help="Show the version and exit.")
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, allow_from_autoenv=False, help="Show the version."),
     ] = False,
 ) -> None:
     """Options of every command."""

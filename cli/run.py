@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from workers.pipeline import Pipeline, Summary
 
 
+SOURCES_SHOWN = 8
+LABELS_SHOWN = 20  # a label set; more is free text
+
+
 def run(path: Annotated[Path, typer.Argument(metavar="TASK.yaml", help="A task file.")]) -> None:
     """Take a task from its sources to an evaluated student; run it again to go on where it stopped."""
     from rebase_db.task.load import load_task
@@ -87,9 +91,11 @@ def _print_summary(steps: Pipeline, summary: Summary) -> None:
     if summary.links.get("failed"):
         grid.add_row("failed", f"[red]{summary.links['failed']:,} rows without an answer; see `rebase status`[/]")
     grid.add_row(
-        "from", ", ".join(f"{name} {count:,}" for name, count in sources[:8]) + (", …" if len(sources) > 8 else "")
-    )  # noqa: PLR2004 - what fits
-    if len(labels) <= 20:  # noqa: PLR2004 - a label set, not free text
+        "from",
+        ", ".join(f"{name} {count:,}" for name, count in sources[:SOURCES_SHOWN])
+        + (", …" if len(sources) > SOURCES_SHOWN else ""),
+    )
+    if len(labels) <= LABELS_SHOWN:
         grid.add_row("labels", ", ".join(f"{label} {count:,}" for label, count in labels))
     grid.add_row("training set", f"{summary.training_set.name}, {summary.training_set.size:,} examples")
     grid.add_row("student", f"run {summary.training_run_id}, {summary.artifact_path}")

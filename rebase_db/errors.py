@@ -1,7 +1,7 @@
 """The family of errors. Each says what is wrong, where it is, and what to do about it.
 
-The command line prints one as `error: <message>` with the hint on a second line and exits with its `exit_code`; anything
-that is not a `RebaseError` is a bug and shows as one.
+The command line prints one as `error: <message>` with the hint on a second line and exits with its `exit_code`;
+anything that is not a `RebaseError` is a bug and shows as one.
 """
 
 from __future__ import annotations

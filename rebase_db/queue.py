@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Table,
     bindparam,
@@ -65,7 +66,7 @@ class Queue:
 
     name: str
     table: Table
-    key: ColumnElement[Any]
+    key: Column[Any]
     machine: StateMachine
     order: tuple[ColumnElement[Any], ...]
     eligible: ColumnElement[bool]
@@ -130,7 +131,7 @@ def claim(
     )
     moved = (
         update(table)
-        .where(queue.key == picked.c[queue.key.key])
+        .where(queue.key == picked.c[queue.key.name])
         .values(state=queue.machine.working, worker_id=worker_id, attempt=table.c.attempt + 1)
         .returning(queue.key.label("item_id"), table.c.attempt, table.c.attempt_limit)
         .cte("moved")
@@ -141,7 +142,7 @@ def claim(
     return sorted(claims, key=lambda found: found.item_id)
 
 
-def finish(  # noqa: PLR0913 - one statement, one record
+def finish(
     connection: Connection,
     queue: Queue,
     worker_id: int,

@@ -24,7 +24,7 @@ class Stage(Protocol):
     """What the runner needs to know of a stage."""
 
     queue: Queue
-    scope: ColumnElement[bool] | None
+    scope: ColumnElement[bool]
     batch: int
 
     def work(self, claims: Sequence[Claim]) -> None:

@@ -61,7 +61,7 @@ def engine_for(url: str) -> Engine:
     if parsed is None or parsed.get_backend_name() not in {"postgresql", "postgres"}:
         raise DatabaseError(
             f"{settings.DATABASE_URL} is not a Postgres URL.",
-            hint="Write it as postgresql://user@host:5432/database; the password may come from PGPASSWORD or ~/.pgpass.",
+            hint="Write it as postgresql://user@host:5432/database; the password may come from PGPASSWORD.",
         )
     return create_engine(
         parsed.set(drivername="postgresql+psycopg"),
@@ -105,7 +105,8 @@ def check_server(engine: Engine) -> None:
         )
     if tuple(int(part) for part in found.split(".")[:2]) < MIN_PGVECTOR:
         raise DatabaseError(
-            f"The database at {where} has pgvector {found}; rebase-db needs {'.'.join(map(str, MIN_PGVECTOR))} or newer.",
+            f"The database at {where} has pgvector {found}; rebase-db needs "
+            f"{'.'.join(map(str, MIN_PGVECTOR))} or newer.",
             hint="Update the package, then ALTER EXTENSION vector UPDATE.",
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Table
     from sqlalchemy.orm import DeclarativeBase
 
 
@@ -21,7 +21,7 @@ def find_or_insert(
 
     Safe against a concurrent insert of the same row: the loser waits and finds the winner's.
     """
-    table = model.__table__
+    table = cast("Table", model.__table__)
     (key,) = table.primary_key.columns
     same = [table.c[name] == values[name] for name in unique]
     found = connection.execute(select(key).where(*same)).scalar_one_or_none()

@@ -2,7 +2,7 @@ r"""CSV and TSV files: quoting as in RFC 4180, with commas or tabs; every field 
 
 An empty field is an empty text, never null. Lines end with `\n` or `\r\n`; blank lines are no rows. A field that begins
 with a quote must end with one, quotes inside it are doubled, and it may hold line ends; a quote elsewhere is a plain
-character.
+character, and so is a `\r` that no `\n` follows (pandas leaves such ones unquoted).
 
 Where a quoted field does not end as it should, the row is only the line it begins on and reading goes on with the next
 line, so that one stray quote neither swallows the rows after it nor shifts their indexes.
@@ -11,6 +11,7 @@ line, so that one stray quote neither swallows the rows after it nor shifts thei
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +26,10 @@ from rebase_db.ingest.values import check_column_names, text_fault
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+# Stands for a carriage return that ends no line while csv.reader, which would take it for a line end, splits fields; a
+# code point that decoding never makes.
+_RETURN = "\udc0d"
+_BARE_RETURN = re.compile(r"\r(?!\n|\Z)")
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _QUOTE_HINT = (
     'A field that begins with a quote has to end with one, and quotes inside it are doubled (""). Mend the row, or '
@@ -69,10 +74,14 @@ class _Lines:
 
 
 def _decoded(number: int, raw: bytes) -> _Line:
+    suspect = b"\0" in raw
     try:
-        return _Line(number, raw.decode(), len(raw), b"\0" in raw)
+        text = raw.decode()
     except UnicodeDecodeError:
-        return _Line(number, raw.decode(errors="surrogateescape"), len(raw), suspect=True)
+        text, suspect = raw.decode(errors="surrogateescape"), True
+    if "\r" in text:
+        text = _BARE_RETURN.sub(_RETURN, text)
+    return _Line(number, text, len(raw), suspect)
 
 
 def _records(file: SourceFile) -> Iterator[_Record]:
@@ -93,16 +102,15 @@ def _records(file: SourceFile) -> Iterator[_Record]:
                 lines.give_back_all_but_first()
             if fields or fault:
                 record = lines.record
+                if any(_RETURN in line.text for line in record):
+                    fields = [text.replace(_RETURN, "\r") for text in fields]
                 size, suspect = sum(line.size for line in record), any(line.suspect for line in record)
                 yield _Record(record[0].number, fields, size, suspect, fault)
 
 
 def _quote_fault(error: csv.Error) -> RowFaultError:
-    message = str(error)
-    if "expected after" in message:
+    if "expected after" in str(error):
         return RowFaultError("has text after the closing quote of a field", hint=_QUOTE_HINT)
-    if "new-line character" in message:
-        return RowFaultError("has a bare carriage return outside quotes", hint="Write line ends as LF or CRLF.")
     return RowFaultError("opens a quote that is never closed", hint=_QUOTE_HINT)
 
 
@@ -141,6 +149,11 @@ def _header(file: SourceFile) -> tuple[list[str], bool]:
         )
     if header.suspect:
         _check_encoding(header, file, header.fields)
+    if any("\r" in name for name in header.fields):
+        raise SourceError(
+            f"{file.path}: line {header.line} (the header) has a bare carriage return.",
+            hint="Write line ends as LF or CRLF.",
+        )
     if file.file_format is FileFormat.CSV and len(header.fields) == 1:
         for separator, what in _OTHER_SEPARATORS.items():
             if separator in header.fields[0]:

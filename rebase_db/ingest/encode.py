@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from itertools import compress
-from json.encoder import encode_basestring  # type: ignore[attr-defined]
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING
 
 import numpy as np

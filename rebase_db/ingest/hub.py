@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pyarrow as pa
+import pyarrow.dataset
 
 SCHEME = "hf:"
+_READ_BUFFER = 1 << 20
 _PROSE = re.compile(r"\w")
 
 
@@ -158,8 +160,12 @@ def _builder(source: str, named: HubName, config: str | None) -> Any:
         builder = datasets.load_dataset_builder(path, config, revision=named.revision)
         if builder.name == "csv" and builder.info.features is None:
             _read_as_text(builder)
-        if builder.name == "parquet" and builder.config.batch_size is None:
-            builder.config.batch_size = BATCH_ROWS  # instead of a row group, which may be the whole file
+        if builder.name == "parquet":
+            # Not by row groups, one of which may be the whole file.
+            builder.config.batch_size = builder.config.batch_size or BATCH_ROWS
+            builder.config.fragment_scan_options = pa.dataset.ParquetFragmentScanOptions(
+                use_buffered_stream=True, buffer_size=_READ_BUFFER, pre_buffer=False
+            )
     return builder
 
 

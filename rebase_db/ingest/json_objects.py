@@ -132,8 +132,8 @@ def _columns(sampled: Iterator[tuple[int, Element]], faults: RowFaults) -> tuple
             seen = columns.setdefault(name, _Seen(path))
             if seen.path != path:
                 raise SourceError(
-                    f"{faults.shown}: line {element.line}: {_written(path)} and {_written(seen.path)} would both be the "
-                    f"column {name!r}.",
+                    f"{faults.shown}: line {element.line}: {_written(path)} and {_written(seen.path)} would both be "
+                    f"the column {name!r}.",
                     hint="Rename one of the keys.",
                 )
             if value is not None:

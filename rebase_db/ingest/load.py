@@ -1,7 +1,7 @@
 """Loading one dataset: all of it or nothing, by COPY, in one transaction and in constant memory.
 
-Ids are dense within the dataset (rows, texts and columns count from 1), handed out under a lock on the dataset's row, so
-two processes that load into one dataset take turns and everything downstream can index arrays by them.
+Ids are dense within the dataset (rows, texts and columns count from 1), handed out under a lock on the dataset's row,
+so two processes that load into one dataset take turns and everything downstream can index arrays by them.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def _integers(data: bytes, kind: str) -> NDArray[Any]:
 def read_vectors(
     connection: Connection, encoder_id: int, first_dataset_id: int, last_dataset_id: int
 ) -> Iterator[tuple[int, NDArray[np.int32], NDArray[np.float32]]]:
-    """Vectors of a range of datasets: (dataset id, text ids, vectors of shape (texts, width)) a few thousand at a time."""
+    """Vectors of a range of datasets: dataset id, text ids, vectors of shape (texts, width), some thousand at a time."""
     with driver(connection).cursor("vectors", binary=True) as cursor:
         cursor.itersize = 1
         cursor.execute(
@@ -111,6 +111,6 @@ def require_embedded(connection: Connection, encoder_id: int) -> None:
     missing = connection.execute(text(named("texts_without_vector")), {"encoder_id": encoder_id}).scalar_one()
     if missing:
         raise RebaseError(
-            f"{missing} texts of the corpus have no vector under encoder {encoder_id} yet, so a ranking would miss rows.",
+            f"{missing} texts of the corpus have no vector under encoder {encoder_id}, so a ranking would miss rows.",
             hint="Run `rebase embed` first, or `rebase run`, which does both.",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import insert, select, text
@@ -56,12 +56,13 @@ def request_retrieval(
     mirrors: str,
     exclude_datasets: Iterable[str],
 ) -> int:
-    """Ask for a retrieval, unless the newest one asked the same and has seen the corpus as it is; its id."""
-    excluded = dict(
-        connection.execute(
-            select(Dataset.name, Dataset.dataset_id).where(Dataset.name.in_(list(exclude_datasets)))
-        ).all()
-    )
+    """Ask for a retrieval, unless the newest one asked the same and has seen the corpus as it is; its id.
+
+    `exclude_datasets` are globs on dataset names.
+    """
+    globs = list(exclude_datasets)
+    datasets = connection.execute(select(Dataset.dataset_id, Dataset.name)).all() if globs else []
+    excluded = [dataset_id for dataset_id, name in datasets if any(fnmatchcase(name, glob) for glob in globs)]
     current = connection.execute(
         text(named("current_retrieval")),
         {
@@ -239,5 +240,5 @@ class _Corpus:
         )
 
 
-def _join(parts: Sequence[NDArray[np.generic]], kind: type[np.generic]) -> NDArray[np.generic]:
+def _join(parts: Sequence[NDArray[Any]], kind: type[np.generic]) -> NDArray[Any]:
     return np.concatenate(parts) if parts else np.empty(0, kind)

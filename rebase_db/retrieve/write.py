@@ -1,9 +1,9 @@
-"""Writing a retrieval: scores of all rows, links by merging the ranking into what is there, mirrors, the run's counts."""
+"""Writing a retrieval: scores of all rows, links by merging the ranking into what is there, and mirrors."""
 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import delete, func, select, text
@@ -15,6 +15,7 @@ from rebase_db.sql import named
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
     from sqlalchemy import Connection
 
     from rebase_db.retrieve.rank import Candidates, Ranking
@@ -80,7 +81,7 @@ def merge_links(
     ).one()
     connection.execute(select(func.pg_advisory_xact_lock(key.task_version_id, key.encoder_id)))
     chosen = ranking.chosen
-    columns = [
+    columns: list[NDArray[Any]] = [
         rows.dataset_ids[chosen],
         rows.row_ids[chosen],
         rows.input_columns[chosen],

@@ -14,10 +14,12 @@ from sqlalchemy import (
     MetaData,
     SmallInteger,
     Text,
+    event,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.schema import DDL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,6 +55,11 @@ class Base(DeclarativeBase):
     type_annotation_map = {str: Text, Any: JSONB}  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
 
 
+def after_create(target: object, statement: str) -> None:
+    """Run `statement` after `target` is created from the metadata: what the models cannot say themselves."""
+    event.listen(target, "after_create", DDL(statement))  # type: ignore[no-untyped-call]
+
+
 def digest_check(*columns: str) -> Iterable[CheckConstraint]:
     """A CHECK for each column that it is as long as a SHA-256; NULL passes."""
     for column in columns:
@@ -63,7 +70,8 @@ class JobColumns:
     """The columns the job runner claims, leases and finishes a row by (see `rebase_db.queue`).
 
     `state` says where the row is; `worker_id` who holds it, exactly while it is worked on; `attempt` counts claims and
-    fences late writers, up to `attempt_limit`, which a revival raises; `ready_at` is the earliest time of the next claim.
+    fences late writers, up to `attempt_limit`, which a revival raises; `ready_at` is the earliest time of the next
+    claim.
     """
 
     state: Mapped[str]

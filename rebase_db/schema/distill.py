@@ -21,7 +21,10 @@ from rebase_db.states import JOB
 
 
 class TrainingSet(Base):
-    """A frozen, ordered choice of examples. `manifest_hash` (tag `training_set/v1`) is over the examples' hashes in order."""
+    """A frozen, ordered choice of examples.
+
+    `manifest_hash` (tag `training_set/v1`) is over the task version's hash and the examples' in order.
+    """
 
     __tablename__ = "training_set"
 

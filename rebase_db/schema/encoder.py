@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, event, text
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.schema import DDL
 
-from rebase_db.schema.base import Base, BigKey, CreatedAt, Digest, IntKey, JobColumns, digest_check, job_checks
+from rebase_db.schema.base import (
+    Base,
+    BigKey,
+    CreatedAt,
+    Digest,
+    IntKey,
+    JobColumns,
+    after_create,
+    digest_check,
+    job_checks,
+)
 from rebase_db.states import JOB
 
 MAX_STORED_WIDTH = 4000
@@ -81,4 +90,4 @@ class Embedding(Base):
 
 
 # Plain storage: a TOASTed vector costs an index look-up a row and makes the exact scan several times slower.
-event.listen(Embedding.__table__, "after_create", DDL("ALTER TABLE embedding ALTER COLUMN vector SET STORAGE PLAIN"))
+after_create(Embedding.__table__, "ALTER TABLE embedding ALTER COLUMN vector SET STORAGE PLAIN")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import event
 from sqlalchemy.schema import DDL
 
-from rebase_db.schema.base import Base
+from rebase_db.schema.base import Base, after_create
 
 REFUSE_FUNCTION = """\
 CREATE FUNCTION refuse_provenance_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -72,8 +72,9 @@ def trigger_statements(table: str, columns: list[str]) -> list[str]:
 
 def attach() -> None:
     """Hang the function and the triggers on the metadata, so that a schema created from it has them too."""
-    event.listen(Base.metadata, "before_create", DDL(REFUSE_FUNCTION.replace("%", "%%")))
+    function = DDL(REFUSE_FUNCTION.replace("%", "%%"))  # type: ignore[no-untyped-call]
+    event.listen(Base.metadata, "before_create", function)
     for name in MUTABLE:
         table = Base.metadata.tables[name]
         for statement in trigger_statements(name, [column.name for column in table.columns]):
-            event.listen(table, "after_create", DDL(statement))
+            after_create(table, statement)

@@ -12,14 +12,22 @@ from sqlalchemy import (
     Integer,
     SmallInteger,
     UniqueConstraint,
-    event,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.schema import DDL
 
-from rebase_db.schema.base import Base, BigInt, BigKey, CreatedAt, IntKey, JobColumns, SmallInt, job_checks
+from rebase_db.schema.base import (
+    Base,
+    BigInt,
+    BigKey,
+    CreatedAt,
+    IntKey,
+    JobColumns,
+    SmallInt,
+    after_create,
+    job_checks,
+)
 from rebase_db.states import JOB, LINK
 
 SCORINGS = ("average-score", "average-rank", "max-rank")
@@ -119,9 +127,7 @@ class RowScore(Base):
 
 # Scores do not compress; without this every read and write would pay for trying.
 for _column in ("row_ids", "input_scores", "output_scores", "input_columns", "output_columns"):
-    event.listen(
-        RowScore.__table__, "after_create", DDL(f"ALTER TABLE row_score ALTER COLUMN {_column} SET STORAGE EXTERNAL")
-    )
+    after_create(RowScore.__table__, f"ALTER TABLE row_score ALTER COLUMN {_column} SET STORAGE EXTERNAL")
 
 
 class RetrievalLink(JobColumns, Base):

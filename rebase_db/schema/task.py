@@ -11,7 +11,7 @@ from rebase_db.schema.base import Base, CreatedAt, Digest, IntKey, digest_check
 
 
 class Task(Base):
-    """A task by name, with its newest file (sources, teacher, student, benchmark), from which commands take settings."""
+    """A task by name, with its newest file: sources, teacher, student and benchmark, as commands take them from it."""
 
     __tablename__ = "task"
 

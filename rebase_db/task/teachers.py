@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal  # noqa: TC003 - pydantic reads the annotation
+from decimal import Decimal
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 

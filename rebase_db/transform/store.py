@@ -1,7 +1,7 @@
 """Links in, answers out: reading claimed rows for a teacher and writing what became of each.
 
-An answer carries the link it was made for, and is written under that link's claim, so that an example can only ever hang
-on the row its teacher saw. Every answer leaves a `generation`; only accepted ones an `example` too.
+An answer carries the link it was made for, and is written under that link's claim, so that an example can only ever
+hang on the row its teacher saw. Every answer leaves a `generation`; only accepted ones an `example` too.
 """
 
 from __future__ import annotations
@@ -133,6 +133,7 @@ def write_answers(
     worker_id: int,
     claims: Mapping[int, Claim],
     answers: Sequence[Answer],
+    *,
     teacher_id: int,
     prompt_id: int,
 ) -> None:

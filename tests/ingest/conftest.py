@@ -34,9 +34,9 @@ def read_split(split: Split) -> tuple[list[int], list[str | None], dict[str, lis
     for batch in split.batches():
         index += batch.source_index
         keys += batch.source_key
-        for column, cells in zip(columns.values(), batch.cells, strict=True):
+        for name, cells in zip(columns, batch.cells, strict=True):
             assert len(cells) == len(batch.source_index)
-            column += cells
+            columns[name] += cells
     return index, keys, columns
 
 

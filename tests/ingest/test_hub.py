@@ -183,7 +183,9 @@ def test_faulty_cells_are_refused_or_left_out(tmp_path: Path, read: Read, write:
 
 
 def test_a_wrong_count_of_rows_spoils_a_sample(films: Path, read: Read) -> None:
-    card = CARD.replace("configs:", "dataset_info:\n  config_name: more\n  splits:\n  - name: train\n    num_examples: 9\nconfigs:")
+    card = CARD.replace(
+        "configs:", "dataset_info:\n  config_name: more\n  splits:\n  - name: train\n    num_examples: 9\nconfigs:"
+    )
     (films / "README.md").write_text(card)
     with pytest.raises(SourceError, match="states 9 rows but has 1"):
         read(f"hf:{films}:more", max_rows=2)
@@ -207,7 +209,7 @@ def test_what_a_dataset_does_not_have(films: Path, source: str, options: dict[st
 
 
 def test_a_hub_that_cannot_be_reached() -> None:
-    with pytest.raises(SourceError, match="hf:org/name: cannot be read by datasets: .*reach"):
+    with pytest.raises(SourceError, match=r"hf:org/name: cannot be read by datasets: .*reach"):
         list(open_sources(["hf:org/name"]))
 
 

@@ -109,7 +109,9 @@ def test_unicode_line_ends_do_not_end_a_line(read: Read, write: Write) -> None:
         ('{"a": ' + "9" * 5000 + "}", None, "cannot be read: Exceeds the limit"),
     ],
 )
-def test_a_faulty_line_is_refused_or_left_out(read: Read, write: Write, line: str, column: str | None, reason: str) -> None:
+def test_a_faulty_line_is_refused_or_left_out(
+    read: Read, write: Write, line: str, column: str | None, reason: str
+) -> None:
     path = write("a.jsonl", f'{{"a": "first"}}\n\n{line}\n{{"a": "last"}}\n')
     where = r"line 3 \(row 1\)" + (f", column {column!r}" if column else "")
     with pytest.raises(SourceError, match=f"{where} {reason}") as error:
@@ -165,7 +167,7 @@ def test_memory_does_not_grow_with_the_file(write: Write) -> None:
 
 
 def test_an_array_of_objects(read: Read, write: Write) -> None:
-    rows = [{"a": f"{n} [{{\\\" é", "b": {"c": n}} for n in range(3)]
+    rows = [{"a": f'{n} [{{\\" é', "b": {"c": n}} for n in range(3)]
     found = read(write("a.json", "\n" + json.dumps(rows, indent=2, ensure_ascii=False) + "\n"))
     assert found.columns == {"a": [row["a"] for row in rows], "b.c": ["0", "1", "2"]}
 

@@ -44,7 +44,9 @@ def invalid_utf8(*values: bytes) -> pa.Array:
 
 def test_strings_are_kept_to_the_letter(read: Read, table: Callable[..., Path]) -> None:
     cells = ["", None, " ", "a\r\nb", "\ufeff\u2028", "\U0001f600", "NA"]
-    found = read(table({"a.b": cells, "c": pa.array(cells, pa.large_string()), "d": pa.array(cells).dictionary_encode()}))
+    found = read(
+        table({"a.b": cells, "c": pa.array(cells, pa.large_string()), "d": pa.array(cells).dictionary_encode()})
+    )
     assert found.columns == {"a.b": cells, "c": cells, "d": cells}
     assert found.split.rows == 7
     assert found.split.columns[1] == Column("c", "large_string")
@@ -65,7 +67,11 @@ def test_strings_are_kept_to_the_letter(read: Read, table: Callable[..., Path]) 
         ([dt.time(7, 8, 9, 10), dt.time(7)], pa.time64("us"), ["07:08:09.000010", "07:00:00"]),
         ([dt.timedelta(days=1, seconds=5)], pa.duration("us"), ["1 day, 0:00:05"]),
         ([dt.datetime(2024, 5, 6, 7, 8, 9)], pa.timestamp("s"), ["2024-05-06T07:08:09"]),  # noqa: DTZ001 - without zone
-        ([1_500_000_000, 123_456_789], pa.timestamp("ns"), ["1970-01-01T00:00:01.500000000", "1970-01-01T00:00:00.123456789"]),
+        (
+            [1_500_000_000, 123_456_789],
+            pa.timestamp("ns"),
+            ["1970-01-01T00:00:01.500000000", "1970-01-01T00:00:00.123456789"],
+        ),
         ([0], pa.timestamp("us", "UTC"), ["1970-01-01T00:00:00+00:00"]),
         ([0, 1000], pa.timestamp("ms", "+05:30"), ["1970-01-01T05:30:00+05:30", "1970-01-01T05:30:01+05:30"]),
         ([uuid.UUID(int=7).bytes], pa.uuid(), ["00000000-0000-0000-0000-000000000007"]),
@@ -75,7 +81,11 @@ def test_strings_are_kept_to_the_letter(read: Read, table: Callable[..., Path]) 
         ([[float("inf")]], pa.large_list(pa.float64()), ["[Infinity]"]),
         ([[1, 2]], pa.list_(pa.int8(), 2), ["[1,2]"]),
         ([[[True], None]], pa.list_(pa.list_(pa.bool_())), ["[[true],null]"]),
-        ([[{"z": 1, "a": [0.5]}, None]], pa.list_(pa.struct({"z": pa.int8(), "a": pa.list_(pa.float16())})), ['[{"z":1,"a":[0.5]},null]']),
+        (
+            [[{"z": 1, "a": [0.5]}, None]],
+            pa.list_(pa.struct({"z": pa.int8(), "a": pa.list_(pa.float16())})),
+            ['[{"z":1,"a":[0.5]},null]'],
+        ),
         ([[("k", 1), ("j", None)]], pa.map_(pa.string(), pa.int64()), ['{"k":1,"j":null}']),
         ([[1_000_000]], pa.list_(pa.timestamp("ns")), ['["1970-01-01T00:00:00.001000"]']),
         ([[dt.date(2024, 5, 6)]], pa.list_(pa.date32()), ['["2024-05-06"]']),
@@ -84,7 +94,9 @@ def test_strings_are_kept_to_the_letter(read: Read, table: Callable[..., Path]) 
     ],
     ids=lambda value: str(value) if isinstance(value, pa.DataType) else "",
 )
-def test_values_as_text(read: Read, table: Callable[..., Path], values: list[Any], kind: pa.DataType, texts: list[str]) -> None:
+def test_values_as_text(
+    read: Read, table: Callable[..., Path], values: list[Any], kind: pa.DataType, texts: list[str]
+) -> None:
     if isinstance(kind, pa.BaseExtensionType):
         array = pa.ExtensionArray.from_storage(kind, pa.array(values, kind.storage_type))
     elif pa.types.is_list(kind) and isinstance(kind.value_type, pa.BaseExtensionType):
@@ -167,7 +179,11 @@ def test_labels_show_as_names_at_any_depth(read: Read, table: Callable[..., Path
 
 def test_media_columns_are_left_out(read: Read, table: Callable[..., Path]) -> None:
     schema = pa.schema(
-        {"text": pa.string(), "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}), "clips": pa.list_(pa.string())},
+        {
+            "text": pa.string(),
+            "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
+            "clips": pa.list_(pa.string()),
+        },
         metadata=features(image={"_type": "Image"}, clips={"_type": "List", "feature": {"_type": "Audio"}}),
     )
     found = read(table(pa.Table.from_pylist([{"text": "x", "image": {"path": "p"}, "clips": ["y"]}], schema)))
@@ -193,10 +209,15 @@ def test_a_label_without_a_name_is_a_faulty_row(read: Read, table: Callable[...,
 
 
 def test_faulty_cells_are_refused_with_row_and_column(read: Read, table: Callable[..., Path]) -> None:
-    path = table({"ok": ["a", "b", "c", "d"], "bad": invalid_utf8(b"a", b"n\0l", b"c", b"\xed\xa0\x80")}, row_group_size=2)
+    path = table(
+        {"ok": ["a", "b", "c", "d"], "bad": invalid_utf8(b"a", b"n\0l", b"c", b"\xed\xa0\x80")}, row_group_size=2
+    )
     with pytest.raises(SourceError) as error:
         read(path)
-    assert error.value.message == f"{path}: row 1, column 'bad' holds a NUL character (U+0000), which no Postgres text can."
+    assert (
+        error.value.message
+        == f"{path}: row 1, column 'bad' holds a NUL character (U+0000), which no Postgres text can."
+    )
     found = read(path, on_error=OnError.SKIP)
     assert found.columns == {"ok": ["a", "c"], "bad": ["a", "c"]}
     assert found.index == [0, 2]

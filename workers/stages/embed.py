@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from rebase_db.embed.encoder import Encoder
-    from rebase_db.embed.plan import chunks_of
-from rebase_db.embed.store import ChunkTexts
+    from rebase_db.embed.store import ChunkTexts
     from rebase_db.lease import Lease
     from rebase_db.queue import Claim
 

@@ -56,7 +56,14 @@ class TransformStage:
             return
         reach(FaultPoint.TRANSFORM_ANSWERED)
         with self.engine.begin() as connection:
-            write_answers(connection, self.lease.worker_id, held, answers, self.teacher_id, self.prompt_id)
+            write_answers(
+                connection,
+                self.lease.worker_id,
+                held,
+                answers,
+                teacher_id=self.teacher_id,
+                prompt_id=self.prompt_id,
+            )
             reach(FaultPoint.TRANSFORM_BEFORE_COMMIT)
         reach(FaultPoint.TRANSFORM_COMMITTED)
 
