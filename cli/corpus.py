@@ -82,7 +82,10 @@ def datasets(as_json: JsonOption = False) -> None:
     from rebase_db.analytics import overview
 
     with open_database().connect() as connection:
-        emit(overview.datasets(connection), as_json=as_json, numbers=["splits", "rows", "texts", "cells"])
+        found = overview.datasets(connection)
+    if not as_json:  # a terminal has no room for these
+        found = [{name: value for name, value in one.items() if name not in {"uri", "last_ingest"}} for one in found]
+    emit(found, as_json=as_json, numbers=["splits", "rows", "texts", "cells"])
 
 
 def embed(

@@ -6,12 +6,8 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 from rebase_db.database.engine import open_engine
+from rebase_db.database.migrate import LOCK_TIMEOUT, STATEMENT_TIMEOUT
 from rebase_db.schema import Base
-
-# A lock wait blocks everyone queued behind it, so a migration must fail rather than wait. A migration that needs
-# longer statements (index builds) raises the limit in its own file.
-LOCK_TIMEOUT = "4s"
-STATEMENT_TIMEOUT = "60s"
 
 
 def run(connection: Connection) -> None:

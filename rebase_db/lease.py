@@ -40,23 +40,28 @@ class Lease:
                 .values(host=socket.gethostname(), pid=os.getpid(), code_version=__version__)
                 .returning(Worker.worker_id)
             ).scalar_one()
-        self._connection: Connection | None = self._take_lock()
+        self._connection: Connection | None = None
+        self._locked = False
+        self._beat_once()
         self._thread = threading.Thread(target=self._beat, name="rebase-heartbeat", daemon=True)
         self._thread.start()
 
-    def _take_lock(self) -> Connection:
-        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        connection.execute(select(func.pg_advisory_lock(LIVENESS_LOCK, self.worker_id)))
-        return connection
+    def _beat_once(self) -> None:
+        if self._connection is None:
+            self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        if not self._locked:
+            # Not waiting for it: a lost connection of ours may hold it until the server notices the loss.
+            self._locked = self._connection.execute(
+                select(func.pg_try_advisory_lock(LIVENESS_LOCK, self.worker_id))
+            ).scalar_one()
+        self._connection.execute(
+            update(Worker).where(Worker.worker_id == self.worker_id).values(heartbeat_at=func.clock_timestamp())
+        )
 
     def _beat(self) -> None:
         while not self._closing.wait(LEASE_SECONDS / BEATS_A_LEASE):
             try:
-                if self._connection is None:
-                    self._connection = self._take_lock()
-                self._connection.execute(
-                    update(Worker).where(Worker.worker_id == self.worker_id).values(heartbeat_at=func.clock_timestamp())
-                )
+                self._beat_once()
             except SQLAlchemyError:
                 # The server is away; the next beat tries a new connection. The fence covers what happens meanwhile.
                 self._drop_connection()
@@ -67,6 +72,7 @@ class Lease:
                 self._connection.invalidate()
                 self._connection.close()
             self._connection = None
+            self._locked = False
 
     def close(self) -> None:
         """Stop beating and give up whatever is still held: it can be claimed by others at once."""

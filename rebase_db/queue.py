@@ -164,10 +164,14 @@ def finish(
         return
     table, machine = queue.table, queue.machine
     after = machine.next_state(machine.working, event)
-    held = func.unnest(
-        cast([item.item_id for item in claims], ARRAY(BigInteger)),
-        cast([item.attempt for item in claims], ARRAY(SmallInteger)),
-    ).table_valued(column("item_id", BigInteger), column("attempt", SmallInteger), name="held")
+    held = (
+        func.unnest(
+            cast([item.item_id for item in claims], ARRAY(BigInteger)),
+            cast([item.attempt for item in claims], ARRAY(SmallInteger)),
+        )
+        .table_valued(column("item_id", BigInteger), column("attempt", SmallInteger))
+        .render_derived(name="held")
+    )
     moved = (
         update(table)
         .where(
@@ -259,7 +263,8 @@ def rescue(connection: Connection, queue: Queue, worker_id: int) -> int:
         .returning(queue.key.label("item_id"), table.c.attempt, table.c.state, table.c.error)
         .cte("moved")
     )
-    logged = _log(queue, moved, literal(machine.working), "rescue", detail=moved.c.error)
+    event = case((moved.c.state == "failed", "fail"), else_="rescue")
+    logged = _log(queue, moved, literal(machine.working), event, detail=moved.c.error)
     return connection.execute(select(func.count()).select_from(moved).add_cte(logged)).scalar_one()
 
 
@@ -312,13 +317,13 @@ def _log(
     queue: Queue,
     moved: CTE,
     before: ColumnElement[Any],
-    event: str,
+    event: str | ColumnElement[str],
     *,
     worker_id: int | None = None,
     detail: ColumnElement[Any] | None = None,
 ) -> CTE:
     """The event rows of a transition, as part of its statement."""
-    after = moved.c.state if "state" in moved.c else literal(queue.machine.next_state_of(event))
+    after = literal(queue.machine.next_state_of(event)) if isinstance(event, str) else moved.c.state
     return (
         insert(Event)
         .from_select(
@@ -329,7 +334,7 @@ def _log(
                 moved.c.attempt,
                 before,
                 after,
-                literal(event),
+                literal(event) if isinstance(event, str) else event,
                 literal(worker_id, Integer),
                 null() if detail is None else detail,
             ),

@@ -118,9 +118,9 @@ class Pipeline:
         with self.engine.connect() as connection:
             return find_task(connection, self.file.name)
 
-    def embed(self) -> int:
-        """Embed every text of the corpus that has no vector yet; how many chunks that took."""
-        return embed_corpus(self.engine, self.lease, self.reporter, self.encoder_id, lambda: self.encoder)
+    def embed(self) -> None:
+        """Embed every text of the corpus that has no vector yet."""
+        embed_corpus(self.engine, self.lease, self.reporter, self.encoder_id, lambda: self.encoder)
 
     def retrieve(self, task: StoredTask) -> dict[str, int]:
         """Rank the corpus for the task, unless that has been done for the corpus as it is; the retrieval's counts."""
@@ -248,22 +248,20 @@ def ingest_sources(
 
 def embed_corpus(
     engine: Engine, lease: Lease, reporter: Reporter, encoder_id: int, load_encoder: Callable[[], Encoder]
-) -> int:
-    """Embed what has no vector yet under an encoder; the number of chunks that were still open."""
+) -> None:
+    """Embed what has no vector yet under an encoder."""
     with engine.begin() as connection:
         plan_chunks(connection, encoder_id)
     stage = EmbedStage(engine, lease, encoder_id, load_encoder)
-    first: dict[str, int] = {}
     with reporter.step("Embed") as progress:
 
         def on_counts(counts: dict[str, int]) -> None:
-            first.setdefault("open", sum(counts.values()) - counts.get("done", 0))
             progress.total(sum(counts.values()))
             progress.done(counts.get("done", 0))
 
+        progress.note("chunks of texts")
         counts = drain(engine, lease, stage, on_counts)
-    _require_none_failed(counts, "chunks")
-    return first["open"]
+    _require_none_failed(counts, "chunks of texts")
 
 
 def _require_none_failed(counts: dict[str, int], what: str) -> None:

@@ -69,13 +69,17 @@ def _work(engine: Engine, lease: Lease, stage: Stage, claims: Sequence[Claim]) -
     try:
         stage.work(claims)
     except LostClaimError:
-        pass  # another worker has these rows; whatever of ours was not committed is gone, as it should be
+        # Another worker has rows of ours, and whatever we did not commit is gone, as it should be. Those that it does
+        # not have go back, for nobody rescues the rows of a worker that lives.
+        _end(engine, lease, stage, claims, None)
     except (RebaseError, KeyboardInterrupt, SystemExit):
         # Nobody's rows are at fault: hand back what is still ours and stop.
         _end(engine, lease, stage, claims, None)
         raise
     except Exception as error:  # noqa: BLE001 - whatever a model or a library throws is an attempt that failed
         _end(engine, lease, stage, claims, f"{type(error).__name__}: {error}")
+    else:
+        _end(engine, lease, stage, claims, "the stage left this row unfinished")
 
 
 def _end(engine: Engine, lease: Lease, stage: Stage, claims: Sequence[Claim], error: str | None) -> None:

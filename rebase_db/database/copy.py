@@ -1,8 +1,8 @@
-"""COPY in Postgres's binary format, built and read as whole buffers rather than value by value.
+"""COPY in Postgres's binary format, built as whole buffers rather than value by value.
 
 Format: https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format": a 19-byte header, then per tuple a
 16-bit field count and per field a 32-bit length and its bytes, all big-endian, then a 16-bit -1. Tuples of fixed width
-are therefore NumPy records, and a table of a million integers goes in or out without a Python loop.
+are therefore NumPy records, and a table of a million integers goes in without a Python loop.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from psycopg import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     import psycopg
     from numpy.typing import NDArray
@@ -30,7 +30,7 @@ _ELEMENT_OID = {INT2: 21, INT4: 23, FLOAT4: 700}
 
 def driver(connection: Connection) -> psycopg.Connection[Any]:
     """The psycopg connection under a SQLAlchemy one, sharing its transaction."""
-    found: psycopg.Connection[Any] | None = connection.connection.driver_connection  # type: ignore[assignment]
+    found: psycopg.Connection[Any] | None = connection.connection.driver_connection
     if found is None:
         raise RuntimeError("the connection is closed")
     return found
@@ -46,16 +46,6 @@ def copy_in(connection: Connection, table: str, columns: Sequence[str], buffers:
         for buffer in buffers:
             copy.write(buffer)
         copy.write(TRAILER)
-
-
-def copy_out(connection: Connection, query: sql.Composable, parameters: dict[str, object]) -> Iterator[bytes]:
-    """The tuples of a query as buffers of whole tuples, a few megabytes each, without header and trailer.
-
-    `query` must be a SELECT; only fixed-width tuples may be read with `records`.
-    """
-    statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(query)
-    with driver(connection).cursor() as cursor, cursor.copy(statement, parameters) as copy:
-        yield from (bytes(chunk) for chunk in copy)
 
 
 def tuple_type(fields: Sequence[tuple[str, str]]) -> np.dtype[np.void]:

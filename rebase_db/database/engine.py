@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from rebase_db import settings
 from rebase_db.database import embedded
@@ -56,16 +56,23 @@ def engine_for(url: str) -> Engine:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: the port is no number
         parsed = None
-    if parsed is None or parsed.get_backend_name() not in {"postgresql", "postgres"}:
+    # An @ in the host is one in the password, which is cut at its first.
+    if (
+        parsed is None
+        or parsed.get_backend_name() not in {"postgresql", "postgres"}
+        or (parsed.host is not None and "@" in parsed.host)
+    ):
         raise DatabaseError(
             f"{settings.DATABASE_URL} is not a Postgres URL.",
-            hint="Write it as postgresql://user@host:5432/database; the password may come from PGPASSWORD.",
+            hint="Write it as postgresql://user@host:5432/database; the password may come from PGPASSWORD, "
+            "or stand in the URL with its special characters percent-encoded (@ as %40).",
         )
     return create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
+        hide_parameters=True,  # an error is kept with its row and may be logged; the row's text must not be in it
         connect_args={"connect_timeout": _CONNECT_TIMEOUT_SECONDS, "application_name": "rebase-db"},
     )
 
@@ -86,8 +93,9 @@ def check_server(engine: Engine) -> None:
             installed = connection.execute(
                 text("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
             ).scalar_one_or_none()
-    except OperationalError as error:
-        # libpq's own words name host and cause and never the password.
+    except DBAPIError as error:
+        # Not only OperationalError: an option in the URL that libpq does not know is a ProgrammingError. The driver's own
+        # words name host and cause and never the password.
         cause = " ".join(str(error.orig).split())
         raise DatabaseError(
             f"The database at {where} cannot be reached: {cause}", hint=f"Check {settings.DATABASE_URL} and the server."

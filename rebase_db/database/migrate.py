@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+# A lock wait blocks everyone queued behind it, so a migration must fail rather than wait. A migration that needs
+# longer statements (index builds) raises the limit in its own file.
+LOCK_TIMEOUT = "4s"
+STATEMENT_TIMEOUT = "60s"
+
 
 def _config() -> Config:
     config = Config()

@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from rebase_db.errors import SourceError
-from rebase_db.ingest.features import Feature, field_of, is_media, item_of, kind, label_names
+from rebase_db.ingest.features import Feature, field_of, is_media, item_of, kind, label_names, type_name
 from rebase_db.ingest.row_faults import RowFaultError, RowFaults
 from rebase_db.ingest.source import BATCH_BYTES, ROW_KEY, Batch, Column, LeftOutColumn
-from rebase_db.ingest.values import NUL_REASON, check_column_names, float_text, json_text, value_text
+from rebase_db.ingest.values import NUL_REASON, check_column_names, float_text, json_text, text_fault, value_text
 
 _BINARY = (pt.is_binary, pt.is_large_binary, pt.is_fixed_size_binary, pt.is_binary_view)
 _UNKNOWN_LABEL = -1
@@ -96,8 +96,7 @@ def _leaves(path: tuple[str, ...], kind_of: pa.DataType, feature: Feature | None
         for field in kind_of:
             yield from _leaves((*path, field.name), field.type, field_of(feature, field.name))
     else:
-        name = "ClassLabel" if label_names(feature) else str(kind_of)
-        yield Leaf(path, name, feature), _unreadable(kind_of, feature)
+        yield Leaf(path, type_name(feature) or str(kind_of), feature), _unreadable(kind_of, feature)
 
 
 def _unreadable(kind_of: pa.DataType, feature: Feature | None) -> str:
@@ -210,7 +209,7 @@ def _texts(array: pa.Array, feature: Feature | None) -> list[str | None]:  # noq
     """A column as text; one of _UNFIT if any value of it cannot be."""
     kind_of = array.type
     if kind(feature) == "Json" and isinstance(kind_of, pa.JsonType):
-        return _each(array.storage, lambda text: value_text(json.loads(text)))
+        return _each(array.storage, lambda text: _fit(value_text(json.loads(text))))
     if isinstance(kind_of, pa.BaseExtensionType) and not isinstance(kind_of, pa.UuidType):
         return _texts(array.storage, feature)
     if pt.is_dictionary(kind_of):
@@ -218,16 +217,16 @@ def _texts(array: pa.Array, feature: Feature | None) -> list[str | None]:  # noq
     if pt.is_string(kind_of) or pt.is_large_string(kind_of) or pt.is_string_view(kind_of):
         return _checked(array)
     if names := label_names(feature) if pt.is_integer(kind_of) else None:
-        return _each(array, lambda number: _label(number, names))
-    if pt.is_integer(kind_of) or pt.is_boolean(kind_of) or pt.is_null(kind_of) or pt.is_date(kind_of):
+        return _each(array, lambda number: _fit(_label(number, names)))
+    if pt.is_integer(kind_of) or pt.is_boolean(kind_of) or pt.is_null(kind_of):
         return _list(array.cast(pa.string()))
     if pt.is_floating(kind_of):
         return _each(_readable(array), float_text)
-    if pt.is_timestamp(kind_of) or pt.is_time(kind_of):
+    if pt.is_date(kind_of) or pt.is_timestamp(kind_of) or pt.is_time(kind_of):
         return _list(_iso(array.cast(pa.string())))
     convert = _converter(kind_of, feature) if _is_list(kind_of) or pt.is_struct(kind_of) or pt.is_map(kind_of) else None
     if convert:
-        return _each(_readable(array), lambda value: json_text(convert(value)))
+        return _each(_readable(array), lambda value: _fit(json_text(convert(value))))
     return _each(_readable(array), value_text)
 
 
@@ -251,6 +250,12 @@ def _each(array: pa.Array, text_of: Callable[[Any], str]) -> list[str | None]:
     return [None if value is None else text_of(value) for value in array.to_pylist(maps_as_pydicts="strict")]
 
 
+def _fit(text: str) -> str:
+    if reason := text_fault(text):
+        raise _UnfitError(reason)
+    return text
+
+
 def _label(number: int, names: list[str]) -> str:
     if 0 <= number < len(names):
         return names[number]
@@ -261,6 +266,8 @@ def _label(number: int, names: list[str]) -> str:
 
 def _iso(texts: pa.Array) -> pa.Array:
     """Arrow's `2024-05-06 07:08:09.000000+0200` as `2024-05-06T07:08:09+02:00`."""
+    if pc.any(pc.starts_with(texts, "<")).as_py():  # Arrow's "<value out of range: …>"
+        raise _UnfitError("is a date that no calendar has")
     for pattern, replacement in (
         (r"^(\S+) ", r"\1T"),
         (r"\.0+($|[Z+-])", r"\1"),

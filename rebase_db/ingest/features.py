@@ -35,6 +35,12 @@ def kind(feature: Feature | None) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def type_name(feature: Feature | None) -> str | None:
+    """The name of a type that Arrow's own does not tell; None where it does."""
+    found = kind(feature)
+    return found if found in _ARRAYS | {"ClassLabel", "Json"} else None
+
+
 def is_media(feature: Feature | None) -> bool:
     """Whether the values are images, sounds, documents or other files rather than text or numbers."""
     found = kind(feature)

@@ -82,7 +82,7 @@ def _datasets(root: Path) -> list[_Found]:
     folders = list(_folders(root))
     below = [entry for entry in folders if entry.folder != root]
     if not folders:
-        endings = ", ".join(FileFormat)
+        endings = ", ".join(ending for ending in FileFormat if ending is not FileFormat.JSON)
         raise SourceError(f"{root}: there is no data file in this folder.", hint=f"Data files end with {endings}.")
     if not below:
         return folders

@@ -9,6 +9,8 @@ Values are as `datasets` types them, with two differences. CSV files without dec
 types would be guessed, which makes 7 of `007` and nothing of `NA`. Images, sounds and other media are left out, and
 never decoded. JSON files without declared features do have their types guessed: a column of strings that all look like
 dates comes as timestamps. A file of that kind is kept to the letter when it is ingested by its own name instead.
+
+`datasets` reads Parquet by row groups, so memory grows with the largest one, though not with the dataset.
 """
 
 from __future__ import annotations
@@ -31,10 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pyarrow as pa
-import pyarrow.dataset
 
 SCHEME = "hf:"
-_READ_BUFFER = 1 << 20
 _PROSE = re.compile(r"\w")
 
 
@@ -130,8 +130,6 @@ def _asking(source: str) -> Iterator[None]:
     """Whatever `datasets` and the libraries below it raise over somebody's dataset is a fault of the source."""
     try:
         yield
-    except SourceError:
-        raise
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise SourceError(
@@ -151,21 +149,15 @@ def _builder(source: str, named: HubName, config: str | None) -> Any:
     path = str(Path(named.name).resolve()) if named.is_folder else named.name
     with _asking(source):
         configs = datasets.get_dataset_config_names(path, revision=named.revision)
-        if config is None and len(configs) > 1:
-            config = datasets.get_dataset_default_config_name(path, revision=named.revision)
-            if config is None:
-                raise SourceError(f"{source}: has several configs.", hint=_choice(configs))
-        if config is not None and config not in configs:
-            raise SourceError(f"{source}: there is no config {config!r}.", hint=_choice(configs, config))
-        builder = datasets.load_dataset_builder(path, config, revision=named.revision)
-        if builder.name == "csv" and builder.info.features is None:
-            _read_as_text(builder)
-        if builder.name == "parquet":
-            # Not by row groups, one of which may be the whole file.
-            builder.config.batch_size = builder.config.batch_size or BATCH_ROWS
-            builder.config.fragment_scan_options = pa.dataset.ParquetFragmentScanOptions(
-                use_buffered_stream=True, buffer_size=_READ_BUFFER, pre_buffer=False
-            )
+        default = datasets.get_dataset_default_config_name(path, revision=named.revision)
+    if config is None and default is None and len(configs) > 1:
+        raise SourceError(f"{source}: has several configs.", hint=_choice(configs))
+    if config is not None and config not in configs:
+        raise SourceError(f"{source}: there is no config {config!r}.", hint=_choice(configs, config))
+    with _asking(source):
+        builder = datasets.load_dataset_builder(path, config or default, revision=named.revision)
+    if builder.name == "csv" and builder.info.features is None:
+        _read_as_text(source, builder)
     return builder
 
 
@@ -173,13 +165,14 @@ def _choice(configs: list[str], wrong: str = "") -> str:
     return did_you_mean(wrong, configs) or f"Name one after a colon: {', '.join(configs[:20])}."
 
 
-def _read_as_text(builder: Any) -> None:
+def _read_as_text(source: str, builder: Any) -> None:
     """Have every column of a CSV builder read as the text it is, empty ones as empty texts."""
     import datasets
 
-    stream = next(iter(builder.as_streaming_dataset().values()))
-    # One row: batches over several files fail where the types guessed for them differ.
-    first = next(iter(stream.with_format("arrow").iter(batch_size=1)), None)
+    with _asking(source):
+        stream = next(iter(builder.as_streaming_dataset().values()))
+        # One row: batches over several files fail where the types guessed for them differ.
+        first = next(iter(stream.with_format("arrow").iter(batch_size=1)), None)
     if first is not None:
         builder.config.features = datasets.Features({name: datasets.Value("string") for name in first.column_names})
         builder.config.keep_default_na = builder.config.na_filter = False

@@ -83,7 +83,7 @@ def load_dataset(
     with engine.begin() as connection:
         load = _Load(connection, source, max_rows, on_rows)
         receipt = load.run()
-        if receipt.splits:
+        if receipt.rows_added:
             reach(FaultPoint.INGEST_BEFORE_COMMIT)
         else:
             connection.rollback()

@@ -74,7 +74,8 @@ def _opened(file: SourceFile) -> Iterator[pq.ParquetFile]:
         except (pa.ArrowException, OSError) as error:
             reason = str(error).split("\n", maxsplit=1)[0]
             raise SourceError(
-                f"{file.path}: the Parquet file is cut off or damaged ({reason}).", hint="Fetch it again."
+                f"{file.path}: cannot be read as Parquet ({reason}).",
+                hint="It may be cut off or damaged: fetch it again.",
             ) from error
 
 

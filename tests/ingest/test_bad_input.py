@@ -45,8 +45,8 @@ PARQUET = parquet_bytes({"a": [f"words {n}" for n in range(20_000)]}, use_dictio
         ("a.parquet", PNG, "is a PNG image, not .parquet"),
         ("a.parquet", b"text\n", "is not a Parquet file"),
         ("a.parquet", LFS, "is a Git LFS pointer"),
-        ("a.parquet", PARQUET[: len(PARQUET) // 2], "the Parquet file is cut off or damaged"),
-        ("a.parquet", PARQUET[:2000] + bytes(2000) + PARQUET[4000:], "the Parquet file is cut off or damaged"),
+        ("a.parquet", PARQUET[: len(PARQUET) // 2], "cannot be read as Parquet"),
+        ("a.parquet", PARQUET[:2000] + bytes(2000) + PARQUET[4000:], "cannot be read as Parquet"),
         ("a.parquet", parquet_bytes({"a": pa.array([], pa.string())}), "there is no row"),
         ("a.jsonl", HTML, "is an HTML or XML page, not .jsonl"),
         ("a.jsonl", PARQUET, "is a Parquet file, not .jsonl"),
@@ -134,6 +134,19 @@ def test_one_split_twice_is_refused(write: Write) -> None:
     assert next(opened).name == "films"
     with pytest.raises(SourceError, match="is the split default/train of films, and so is"):
         next(opened)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_line_that_never_ends_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr("rebase_db.ingest.files.MAX_LINE", 1 << 20)
+    with pytest.raises(SourceError, match="line 2 is longer than 1 MiB"):
+        list(open_sources([str(write(name, '{"a": 1}\n' + "x" * (1 << 20) + "y\n"))]))
+
+
+def test_an_element_that_never_ends_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rebase_db.ingest.json_array._LONGEST", 1 << 20)
+    with pytest.raises(SourceError, match="line 2: broken JSON, or an element longer than 1 MiB"):
+        list(open_sources([str(write("a.json", '[{"a": 1},\n{"a": "' + "x" * (5 << 20)))]))
 
 
 def test_a_sample_of_nothing_is_refused(write: Write) -> None:

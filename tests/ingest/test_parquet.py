@@ -201,6 +201,30 @@ def test_a_json_feature_shows_strings_as_they_are(read: Read, table: Callable[..
     assert found.columns["v"] == ["x", '{"a":1}', "2", None]
 
 
+def test_what_the_texts_of_a_json_feature_hold_is_judged_too(read: Read, table: Callable[..., Path]) -> None:
+    texts = pa.array(['"\\u0000"', '{"a": "\\ud800"}', "3", "{", "[" * 100_000])
+    lists = pa.ListArray.from_arrays(
+        pa.array([0, 0, 0, 0, 0, 0], pa.int32()), pa.ExtensionArray.from_storage(pa.json_(), pa.array([], pa.string()))
+    )
+    schema = pa.schema({"v": pa.json_(), "l": lists.type}, metadata=features(v={"_type": "Json"}))
+    path = table(pa.table([pa.ExtensionArray.from_storage(pa.json_(), texts), lists], schema=schema))
+    found = read(path, on_error=OnError.SKIP)
+    assert found.columns == {"v": ["3"], "l": ["[]"]}
+    assert [row.reason.split(" (")[0] for row in found.split.rejected] == [
+        "holds a NUL character",
+        "holds a lone surrogate",
+        "cannot be written as text",
+        "is nested too deeply to be written as text",
+    ]
+
+
+def test_a_date_beyond_the_calendar_is_a_faulty_row(read: Read, table: Callable[..., Path]) -> None:
+    path = table({"d": pa.array([9 * 10**18, 0], pa.int64()).cast(pa.timestamp("us"))})
+    found = read(path, on_error=OnError.SKIP)
+    assert found.columns == {"d": ["1970-01-01T00:00:00"]}
+    assert found.split.rejected[0].reason == "is a date that no calendar has"
+
+
 def test_a_label_without_a_name_is_a_faulty_row(read: Read, table: Callable[..., Path]) -> None:
     schema = pa.schema({"l": pa.int8()}, metadata=features(l={"_type": "ClassLabel", "names": ["a"]}))
     path = table(pa.table({"l": pa.array([0, 1], pa.int8())}, schema=schema))

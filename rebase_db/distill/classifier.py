@@ -1,0 +1,276 @@
+"""The `classifier` student: an encoder with a classification head on its first token, fine-tuned on labelled texts.
+
+It is transformers' own sequence classification model, so any tool that knows those loads it, without code of ours.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.utils import logging
+
+from rebase_db.distill.base_model import resolve_base
+from rebase_db.distill.student import Artifact, MetricPoint, TrainingStoppedError, artifact_hash, new_artifact
+from rebase_db.errors import TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerControl, TrainerState
+
+    from rebase_db.distill.student import Hyperparameters, TrainingExample
+
+__all__ = ["Classifier", "Prediction", "load_classifier", "resolve_base", "train_classifier"]
+
+_LOGGED_POINTS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The likeliest label of a text and its softmax probability (0 to 1, not calibrated)."""
+
+    label: str
+    score: float
+
+
+def train_classifier(
+    examples: Sequence[TrainingExample],
+    labels: Sequence[str],
+    *,
+    base: str,
+    hyperparameters: Hyperparameters,
+    folder: Path,
+    on_metric: Callable[[MetricPoint], None],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Artifact:
+    """Fine-tune `base` on `examples` and save it as `folder`, replacing what is there.
+
+    The same examples in the same order, hyperparameters, base, library versions, thread count and machine give the same
+    artifact hash on a CPU. The word embeddings stay as pretrained: a few hundred examples touch few of them, and the
+    others would drift apart from those; it also spares the optimizer half of MiniLM's parameters.
+
+    Args:
+        examples: What to learn from.
+        labels: The label set; its order is that of the model's outputs. Labels without example are kept.
+        base: An encoder, as `resolve_base` knows it.
+        hyperparameters: See there.
+        folder: Where the student goes; absent until it is whole.
+        on_metric: Told `loss` (mean since it was last told) and `learning_rate`, at about fifty steps. What it raises
+            ends the training.
+        should_stop: Asked after every step.
+
+    Raises:
+        TrainingError: No example, a label outside `labels`, fewer than two labels in use, a base that cannot be used, a
+            loss that diverges; `TrainingStoppedError` when `should_stop` said so.
+    """
+    _check(examples, labels)
+    path, _, _ = resolve_base(base)
+    with _deterministic(hyperparameters.seed), _quiet(), new_artifact(folder) as scratch:
+        model, tokenizer = _load_base(path, base, labels, hyperparameters.max_tokens)
+        number = {label: index for index, label in enumerate(labels)}
+        inputs = tokenizer([example.input for example in examples], truncation=True)
+        steps = hyperparameters.epochs * math.ceil(len(examples) / hyperparameters.batch_size)
+        trainer = Trainer(
+            model=model,
+            args=_arguments(scratch, hyperparameters, steps),
+            train_dataset=[  # type: ignore[arg-type]  # anything with a length and items will do
+                {name: values[row] for name, values in inputs.items()} | {"label": number[example.label]}
+                for row, example in enumerate(examples)
+            ],
+            data_collator=DataCollatorWithPadding(tokenizer),
+            processing_class=tokenizer,
+            callbacks=[_Reporter(on_metric, should_stop)],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+        model.save_pretrained(scratch)
+        tokenizer.save_pretrained(scratch)
+        digest = artifact_hash(scratch)
+    return Artifact(folder, digest)
+
+
+class Classifier:
+    """A trained student, loaded by `load_classifier`."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._model = model.eval()
+        self._tokenizer = tokenizer
+        self.labels: list[str] = [model.config.id2label[index] for index in range(model.config.num_labels)]
+
+    def predict(self, texts: Sequence[str], batch_size: int = 64) -> list[Prediction]:
+        """The prediction for each text, in the order of `texts`; batches hold texts of near length."""
+        encoded = self._tokenizer(list(texts), truncation=True)["input_ids"] if texts else []
+        order = sorted(range(len(texts)), key=lambda row: len(encoded[row]))
+        predictions: dict[int, Prediction] = {}
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            batch = self._tokenizer.pad({"input_ids": [encoded[row] for row in rows]}, return_tensors="pt")
+            with torch.inference_mode():
+                logits = self._model(**batch.to(self._model.device)).logits
+            scores, best = logits.float().softmax(dim=-1).max(dim=-1)
+            for row, index, score in zip(rows, best.tolist(), scores.tolist(), strict=True):
+                predictions[row] = Prediction(self.labels[index], score)
+        return [predictions[row] for row in range(len(texts))]
+
+
+def load_classifier(folder: Path) -> Classifier:
+    """Load a student that `train_classifier` saved, onto the GPU where there is one.
+
+    Raises:
+        TrainingError: The folder is missing or holds no student.
+    """
+    try:
+        with _quiet():
+            model = AutoModelForSequenceClassification.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, trust_remote_code=False
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"{folder} holds no trained classifier: {error}", hint="Train it again, or bring its folder back."
+        ) from error
+    return Classifier(model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer)
+
+
+def _check(examples: Sequence[TrainingExample], labels: Sequence[str]) -> None:
+    known = set(labels)
+    if len(known) != len(labels):
+        twice = next(label for label, count in Counter(labels).items() if count > 1)
+        raise TrainingError(f"The label set names {twice!r} more than once.")
+    if not examples:
+        raise TrainingError("The training set is empty.", hint="`rebase status` shows why rows were rejected.")
+    for example in examples:
+        if example.label not in known:
+            raise TrainingError(
+                f"Example {example.example_id} has the label {example.label!r}, which is not in the label set.",
+                hint="The labels are: " + ", ".join(labels) + ".",
+            )
+    used = {example.label for example in examples}
+    if len(used) < 2:  # noqa: PLR2004 - one class needs no classifier
+        raise TrainingError(
+            f"All {len(examples)} training examples have the label {used.pop()!r}.",
+            hint="A classifier needs examples of at least two; retrieve more rows, or look at the teacher's rules.",
+        )
+
+
+def _load_base(
+    path: str, name: str, labels: Sequence[str], max_tokens: int
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            path,
+            num_labels=len(labels),
+            id2label=dict(enumerate(labels)),
+            label2id={label: index for index, label in enumerate(labels)},
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # a base that is a classifier already gets a new head
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"The base model {name} cannot be used as a classifier: {error}") from error
+    # Saved with the tokenizer, so that predictions cut as the training did.
+    positions = getattr(model.config, "max_position_embeddings", max_tokens)
+    tokenizer.model_max_length = min(max_tokens, tokenizer.model_max_length, positions)
+    model.get_input_embeddings().requires_grad_(requires_grad=False)
+    return model, tokenizer
+
+
+def _arguments(scratch: Path, hyperparameters: Hyperparameters, steps: int) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(scratch),
+        num_train_epochs=hyperparameters.epochs,
+        per_device_train_batch_size=hyperparameters.batch_size,
+        learning_rate=hyperparameters.learning_rate,
+        warmup_steps=round(hyperparameters.warmup_ratio * steps),
+        weight_decay=hyperparameters.weight_decay,
+        seed=hyperparameters.seed,
+        train_sampling_strategy="group_by_length",
+        logging_steps=max(1, steps // _LOGGED_POINTS),
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+
+
+class _Reporter(TrainerCallback):
+    def __init__(self, on_metric: Callable[[MetricPoint], None], should_stop: Callable[[], bool]) -> None:
+        self._on_metric = on_metric
+        self._should_stop = should_stop
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        del args, control, kwargs
+        for name in ("loss", "learning_rate"):
+            if logs is not None and name in logs:
+                self._on_metric(MetricPoint(state.global_step, name, float(logs[name])))
+        if logs is not None and not math.isfinite(logs.get("loss", 0.0)):
+            raise TrainingError(
+                f"The loss is {logs['loss']} at step {state.global_step}: the training diverged.",
+                hint="Lower the learning rate.",
+            )
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        del args, control, kwargs
+        if self._should_stop():
+            raise TrainingStoppedError(f"The training was stopped after step {state.global_step} of {state.max_steps}.")
+
+
+@contextmanager
+def _deterministic(seed: int) -> Iterator[None]:
+    # A worker lives on after a training: its random numbers (the jitter of a retry) must not repeat from the seed.
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - that is what Trainer seeds
+    was = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    set_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())  # noqa: FBT003 - torch's own form
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(was[0], warn_only=was[1])
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        torch.set_rng_state(states[2])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
