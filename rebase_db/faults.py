@@ -33,10 +33,17 @@ class FaultPoint(StrEnum):
     DISTILL_SAVED = "distill.saved"
     DISTILL_BEFORE_COMMIT = "distill.before_commit"
     EVALUATE_BEFORE_COMMIT = "evaluate.before_commit"
+    STATEMENT = "database.statement"
 
 
+# `database.statement` counts every statement sent to the database, so that its n-th reaches any moment of any stage.
 _armed, _, _count = os.environ.get("REBASE_FAULT", "").partition(":")
 _left = int(_count or "1")
+
+
+def is_armed(point: FaultPoint) -> bool:
+    """Whether this process is to die at `point`; for points so frequent that even asking is left out otherwise."""
+    return point == _armed
 
 
 def reach(point: FaultPoint) -> None:

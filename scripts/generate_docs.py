@@ -228,8 +228,10 @@ def _form(field: FieldInfo) -> str:
         for kind, attribute, sign in _BOUNDS
         if isinstance(item, kind)
     ]
-    named = [f"a name of at most {item.max_length}" for item in field.metadata if isinstance(item, StringConstraints)]
-    return ", ".join([" ".join([*(named or [shape]), *bounds[:1]]), *bounds[1:]]) + null
+    bounds += [
+        f"at most {item.max_length} characters" for item in field.metadata if isinstance(item, StringConstraints)
+    ]
+    return ", ".join([shape, *bounds]) + null
 
 
 def _number(bound: Any) -> str:
@@ -241,7 +243,7 @@ _BOUNDS = (
     (annotated_types.Gt, "gt", ">"),
     (annotated_types.Le, "le", "≤"),
     (annotated_types.Lt, "lt", "<"),
-    (annotated_types.MinLen, "min_length", "of at least"),
+    (annotated_types.MinLen, "min_length", "at least"),
 )
 _SHAPES = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", types.NoneType: "null"}
 OR_NULL = ", or null"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,13 +85,20 @@ def empty_database(server_url: str) -> Iterator[str]:
     _administer(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@contextmanager
+def cloned_database(server_url: str, template: str) -> Iterator[str]:
+    """The URL of a copy of a database, dropped at the end."""
+    name = f"rebase_test_{uuid.uuid4().hex[:12]}"
+    _administer(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _url(server_url, name)
+    _administer(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
 def database_url(server_url: str, template_database: str) -> Iterator[str]:
     """The URL of a fresh, migrated database, dropped after the test."""
-    name = f"rebase_test_{uuid.uuid4().hex[:12]}"
-    _administer(server_url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
-    yield _url(server_url, name)
-    _administer(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+    with cloned_database(server_url, template_database) as url:
+        yield url
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -12,6 +12,7 @@ from rebase_db import settings
 from rebase_db.database import embedded
 from rebase_db.database.revision import HEAD
 from rebase_db.errors import DatabaseError
+from rebase_db.faults import FaultPoint, is_armed, reach
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -69,12 +70,15 @@ def engine_for(url: str) -> Engine:
             hint="Write it as postgresql://user@host:5432/database; the password may come from PGPASSWORD, "
             "or stand in the URL with its special characters percent-encoded (@ as %40).",
         )
-    return create_engine(
+    engine = create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
         hide_parameters=True,  # an error is kept with its row and may be logged; the row's text must not be in it
         connect_args={"connect_timeout": _CONNECT_TIMEOUT_SECONDS, "application_name": "rebase-db"},
     )
+    if is_armed(FaultPoint.STATEMENT):
+        event.listen(engine, "before_cursor_execute", lambda *_: reach(FaultPoint.STATEMENT))
+    return engine
 
 
 def check_server(engine: Engine) -> None:
@@ -94,8 +98,8 @@ def check_server(engine: Engine) -> None:
                 text("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
             ).scalar_one_or_none()
     except DBAPIError as error:
-        # Not only OperationalError: an option in the URL that libpq does not know is a ProgrammingError. The driver's own
-        # words name host and cause and never the password.
+        # Not only OperationalError: an option in the URL that libpq does not know is a ProgrammingError.
+        # The driver's own words name host and cause and never the password.
         cause = " ".join(str(error.orig).split())
         raise DatabaseError(
             f"The database at {where} cannot be reached: {cause}", hint=f"Check {settings.DATABASE_URL} and the server."

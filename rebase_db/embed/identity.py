@@ -79,7 +79,9 @@ def find_encoder(name: str, revision: str | None = None) -> EncoderFiles:
         name = DEFAULT_ENCODER
     if name == DEFAULT_ENCODER and revision is None and importlib.util.find_spec(_PACKAGE):
         package = importlib.import_module(_PACKAGE)
-        return EncoderFiles(package.get_model_path(), name, f"package {_PACKAGE.replace('_', '-')} {package.__version__}")
+        return EncoderFiles(
+            package.get_model_path(), name, f"package {_PACKAGE.replace('_', '-')} {package.__version__}"
+        )
     commit_folder = _download(name, revision)
     return EncoderFiles(commit_folder, name, commit_folder.name)
 
@@ -108,7 +110,10 @@ def _download(name: str, revision: str | None) -> Path:
         problem = f"the hub gives {wanted} only to accounts that accepted its terms"
         hint = "Accept them on the model's page, then log in with `hf auth login`."
     except RevisionNotFoundError:
-        problem, hint = f"the hub has the encoder {name} but not its revision {revision}", "Use a commit, tag or branch."
+        problem, hint = (
+            f"the hub has the encoder {name} but not its revision {revision}",
+            "Use a commit, tag or branch.",
+        )
     except RepositoryNotFoundError:
         problem, hint = f"there is no encoder {name}, neither a folder nor on the hub", "Check the spelling."
     except LocalEntryNotFoundError:
@@ -160,12 +165,17 @@ def read_shape(folder: Path) -> tuple[int, int] | None:
         config = _json(path / "config.json")
         if kind == "Transformer":
             width = config.get("hidden_size")
-            stated = _json(path / "tokenizer_config.json").get("model_max_length"), config.get("max_position_embeddings")
+            stated = (
+                _json(path / "tokenizer_config.json").get("model_max_length"),
+                config.get("max_position_embeddings"),
+            )
             max_tokens = _json(path / "sentence_bert_config.json").get("max_seq_length") or min(
                 (limit for limit in stated if limit), default=None
             )
         elif kind == "Pooling":
-            modes = config.get("pooling_mode") or [key for key, used in config.items() if used is True and "_mode_" in key]
+            modes = config.get("pooling_mode") or [
+                key for key, used in config.items() if used is True and "_mode_" in key
+            ]
             width = config.get("word_embedding_dimension", config.get("embedding_dimension", 0)) * (
                 1 if isinstance(modes, str) else max(1, len(modes))
             )

@@ -1,9 +1,9 @@
 """Encoding on a CPU without a single padding token, and equal to the padded way.
 
-The texts of a batch are laid end to end as one row of tokens. All layers but attention treat tokens one by one and see a
-dense matrix; attention runs over each stretch of equally long texts at once, as a rectangle without a mask. This is the
-form that sentence-transformers itself gives a model with flash attention 2 (`cu_seq_lens_q`), so the model's own modules
-and pooling are used as they are; only the attention function is ours, through the registry of transformers.
+The texts of a batch are laid end to end as one row of tokens. All layers but attention treat tokens one by one and see
+a dense matrix; attention runs over each stretch of equally long texts at once, as a rectangle without a mask. This is
+the form that sentence-transformers itself gives a model with flash attention 2 (`cu_seq_lens_q`), so the model's own
+modules and pooling are used as they are; only the attention function is ours, through the registry of transformers.
 
 Batches are shared by threads that compute with one core each, instead of all cores working on one batch: small matrices
 stay in a core's own cache, and no core waits for another at the end of every operation.
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 ATTENTION = "rebase_unpadded"
 MAX_THREADS = 16  # beyond it the threads wait for Python's lock; further cores then work inside the operations
 
-_TOKENS_A_BATCH = 1024  # 6 MB of float32 activations at 1,536 wide: near the cache, yet long rows for the matrix product
+_TOKENS_A_BATCH = (
+    1024  # 6 MB of float32 activations at 1,536 wide: near the cache, yet long rows for the matrix product
+)
 
 
 class UnsupportedModelError(Exception):
@@ -78,7 +80,9 @@ def unpadded_attention(
     rows = [tensor.transpose(1, 2)[0] for tensor in (query, key, value)]
     parts: list[torch.Tensor] = []
     for first, count, length in stretches:
-        q, k, v = (row[first : first + count * length].view(count, length, heads, width).transpose(1, 2) for row in rows)
+        q, k, v = (
+            row[first : first + count * length].view(count, length, heads, width).transpose(1, 2) for row in rows
+        )
         out = functional.scaled_dot_product_attention(q, k, v, scale=scaling)
         parts.append(out.transpose(1, 2).reshape(count * length, heads, width))
     return (parts[0] if len(parts) == 1 else torch.cat(parts)).unsqueeze(0), None
@@ -94,18 +98,19 @@ class UnpaddedModel:
     caller to probe, see `rebase_db.embed.encoder`.
 
     Args:
-        model: Its first module is a text transformer with interchangeable attention.
-        dtype: Precision of the matrix products.
+        model: Its first module is a text transformer.
+
+    Raises:
+        UnsupportedModelError: Its attention cannot be replaced.
     """
 
-    def __init__(self, model: SentenceTransformer, dtype: torch.dtype) -> None:
+    def __init__(self, model: SentenceTransformer) -> None:
         transformer = model.transformers_model
-        if transformer is None or not transformer.is_backend_compatible():
+        if transformer is None or not transformer.is_backend_compatible():  # type: ignore[no-untyped-call]
             raise UnsupportedModelError
         self._model = model
-        self._dtype = dtype
         self._position_offset = _position_offset(model)
-        self._width = model.get_embedding_dimension()
+        self._width = model.get_embedding_dimension() or 0
         self._transformer = transformer
         self._attention_before = transformer.config._attn_implementation  # noqa: SLF001 - transformers has no other way
         transformer.set_attn_implementation(ATTENTION)
@@ -129,19 +134,27 @@ class UnpaddedModel:
         self._transformer.set_attn_implementation(self._attention_before)
         self._pool.shutdown()
 
-    def encode(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Unit vectors, one row a text, in the order of the texts; no text is empty of tokens."""
+    def encode(self, token_ids: Sequence[Sequence[int]], dtype: torch.dtype) -> NDArray[np.float32]:
+        """Encode texts of one token or more each.
+
+        Args:
+            token_ids: The tokens of each text, special ones included, cut to what the model reads.
+            dtype: Precision of the matrix products.
+
+        Returns:
+            Unit vectors, one row a text, in the order of the texts.
+        """
         waiting: SimpleQueue[NDArray[np.intp]] = SimpleQueue()
         for batch in pack([len(ids) for ids in token_ids], _TOKENS_A_BATCH, padded=False):
             waiting.put(batch)
         vectors = np.empty((len(token_ids), self._width), dtype=np.float32)
 
         def work() -> None:
-            with torch.inference_mode(), torch.autocast("cpu", self._dtype, enabled=self._dtype != torch.float32):
-                with suppress(Empty):
-                    while True:
-                        batch = waiting.get_nowait()
-                        vectors[batch] = self._forward([token_ids[index] for index in batch])
+            autocast = torch.autocast("cpu", dtype, enabled=dtype != torch.float32)
+            with torch.inference_mode(), autocast, suppress(Empty):
+                while True:
+                    batch = waiting.get_nowait()
+                    vectors[batch] = self._forward([token_ids[index] for index in batch])
 
         for done in [self._pool.submit(work) for _ in range(self._threads)]:
             done.result()

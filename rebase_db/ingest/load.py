@@ -18,6 +18,7 @@ from rebase_db.database.copy import copy_in
 from rebase_db.errors import SourceError
 from rebase_db.faults import FaultPoint, reach
 from rebase_db.ingest import encode
+from rebase_db.ingest.limits import check_names, check_number
 from rebase_db.schema import (
     Base,
     Dataset,
@@ -80,6 +81,7 @@ def load_dataset(
     Raises:
         SourceError: The source cannot be read, or a row that is already there has other content now. Nothing is loaded.
     """
+    check_names(source)
     with engine.begin() as connection:
         load = _Load(connection, source, max_rows, on_rows)
         receipt = load.run()
@@ -87,6 +89,9 @@ def load_dataset(
             reach(FaultPoint.INGEST_BEFORE_COMMIT)
         else:
             connection.rollback()
+    if not receipt.rows_added and source.licence:
+        with engine.begin() as connection:
+            _add_licence(connection, source)
     reach(FaultPoint.INGEST_COMMITTED)
     return receipt
 
@@ -109,13 +114,21 @@ class _Load:
     def run(self) -> Receipt:
         self._lock_dataset()
         known = {} if self.new_dataset else self._known_splits()
-        splits = [split for split in self.source.splits if not self._already_loaded(known, split)]
+        loaded = self._loaded_revisions() if known else {}
+        splits = []
+        for split in self.source.splits:
+            rows = loaded.get((known.get((split.config, split.split)), split.revision))
+            if rows is None:
+                splits.append(split)
+            else:
+                self.receipt.rows_unchanged += rows
         if not splits:
             return self.receipt
         self._open_ingest()
         ids = dict(known)
         for split in splits:
             ids.setdefault((split.config, split.split), len(ids) + 1)
+        check_number(self.source, "splits", len(ids))
         self._add_splits([(split, ids[split.config, split.split]) for split in splits], known)
         self._add_columns([(split, ids[split.config, split.split]) for split in splits])
         results = [
@@ -145,16 +158,14 @@ class _Load:
         self.new_dataset = row is not None
         if row is None:
             found = self.connection.execute(
-                select(Dataset.dataset_id, Dataset.last_row_id, Dataset.last_text_id, Dataset.licence)
+                select(Dataset.dataset_id, Dataset.last_row_id, Dataset.last_text_id)
                 .where(Dataset.name == source.name)
                 .with_for_update()
             ).one()
             self.dataset_id = found.dataset_id
             self.last_row_id, last_text_id = found.last_row_id, found.last_text_id
-            if source.licence and found.licence is None:
-                self.connection.execute(
-                    update(Dataset).where(Dataset.dataset_id == found.dataset_id).values(licence=source.licence)
-                )
+            if source.licence:
+                _add_licence(self.connection, source)
         else:
             self.dataset_id = row.dataset_id
             self.last_row_id, last_text_id = 0, 0
@@ -175,6 +186,7 @@ class _Load:
             )
 
     def _find_texts(self, digests: list[bytes]) -> dict[bytes, int]:
+        self._flush()  # of texts that were forgotten, some may still be queued
         found = self.connection.execute(
             select(TextValue.sha256, TextValue.text_id).where(
                 TextValue.dataset_id == self.dataset_id, TextValue.sha256 == func.any(digests)
@@ -192,24 +204,19 @@ class _Load:
             )
         }
 
-    def _already_loaded(self, splits: dict[tuple[str, str], int], split: Split) -> bool:
-        """Whether this very revision was read before, under the same cap and without leaving rows out."""
-        split_id = splits.get((split.config, split.split))
-        if split_id is None:
-            return False
+    def _loaded_revisions(self) -> dict[tuple[int | None, str], int]:
+        """Rows by split and revision, of what was read before under the same cap and without leaving rows out."""
         rows = self.connection.execute(
-            select(IngestSplit.rows_added + IngestSplit.rows_unchanged).where(
+            select(
+                IngestSplit.split_id, IngestSplit.revision, IngestSplit.rows_added + IngestSplit.rows_unchanged
+            ).where(
                 IngestSplit.dataset_id == self.dataset_id,
-                IngestSplit.split_id == split_id,
-                IngestSplit.revision == split.revision,
+                IngestSplit.revision == func.any([split.revision for split in self.source.splits]),
                 IngestSplit.max_rows.is_not_distinct_from(self.max_rows),
                 IngestSplit.rows_rejected == 0,
             )
-        ).scalar()
-        if rows is None:
-            return False
-        self.receipt.rows_unchanged += rows
-        return True
+        )
+        return {(split_id, revision): count for split_id, revision, count in rows}
 
     def _open_ingest(self) -> None:
         last = 0
@@ -258,6 +265,7 @@ class _Load:
         names = dict.fromkeys(name for _, _, name, _, _ in described)
         new = [name for name in names if name not in self.columns]
         self.columns |= {name: column_id for column_id, name in enumerate(new, len(self.columns) + 1)}
+        check_number(self.source, "columns", len(self.columns))
         if new:
             self._insert_values(
                 DatasetColumn,
@@ -351,7 +359,8 @@ class _Load:
                 select(SourceRow.source_index, SourceRow.content_hash).where(
                     SourceRow.dataset_id == self.dataset_id,
                     SourceRow.split_id == split_id,
-                    SourceRow.source_index.between(min(batch.source_index), max(batch.source_index)),
+                    # Not a range: between the rows of a sample lie the whole source's.
+                    SourceRow.source_index == func.any(batch.source_index),
                 )
             ).all()
         )
@@ -434,6 +443,13 @@ def _described(split: Split) -> Iterator[tuple[str, str, str | None]]:
         yield column.name, column.source_type, None
     for left_out in split.left_out:
         yield left_out.name, "", left_out.reason
+
+
+def _add_licence(connection: Connection, source: SourceDataset) -> None:
+    """Note a licence that was not known when the dataset was loaded first."""
+    connection.execute(
+        update(Dataset).where(Dataset.name == source.name, Dataset.licence.is_(None)).values(licence=source.licence)
+    )
 
 
 def _described_by_its_columns(source: SourceDataset) -> str:

@@ -17,7 +17,7 @@ from rebase_db.errors import RebaseError
 from rebase_db.sql import named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from numpy.typing import NDArray
     from sqlalchemy import Connection
@@ -71,34 +71,34 @@ def _integers(data: bytes, kind: str) -> NDArray[Any]:
 
 def read_vectors(
     connection: Connection, encoder_id: int, first_dataset_id: int, last_dataset_id: int
-) -> Iterator[tuple[int, NDArray[np.int32], NDArray[np.float32]]]:
-    """Vectors of a range of datasets: dataset id, text ids, vectors of shape (texts, width), some thousand at a time."""
-    with driver(connection).cursor("vectors", binary=True) as cursor:
-        cursor.itersize = 1
-        cursor.execute(
-            named("dataset_vectors"),
-            {
-                "encoder_id": encoder_id,
-                "first": first_dataset_id,
-                "last": last_dataset_id,
-                "vectors_a_message": VECTORS_A_MESSAGE,
-            },
-        )
-        for dataset_id, text_ids, vectors in cursor:
+) -> Generator[tuple[int, NDArray[np.int32], NDArray[np.float64]]]:
+    """Vectors of a range of datasets: dataset id, text ids, vectors of shape (texts, width), some thousand at a time.
+
+    In no particular order. The connection is taken until the generator is exhausted or closed.
+    """
+    query = {
+        "encoder_id": encoder_id,
+        "first": first_dataset_id,
+        "last": last_dataset_id,
+        "vectors_a_message": VECTORS_A_MESSAGE,
+    }
+    # Streamed, not fetched message by message: the server packs the next one while this one is multiplied.
+    with driver(connection).cursor() as cursor:
+        for dataset_id, text_ids, vectors in cursor.stream(named("dataset_vectors"), query, binary=True):
             yield dataset_id, _integers(text_ids, ">i4").astype(np.int32), _half_vectors(vectors)
 
 
-def description_vectors(connection: Connection, encoder_id: int) -> dict[int, NDArray[np.float32]]:
+def description_vectors(connection: Connection, encoder_id: int) -> dict[int, NDArray[np.float64]]:
     """The vector of every dataset's description, by dataset id."""
     rows = connection.execute(text(named("description_vectors")), {"encoder_id": encoder_id})
     return {dataset_id: _half_vectors(vector)[0] for dataset_id, vector in rows}
 
 
-def _half_vectors(data: bytes) -> NDArray[np.float32]:
+def _half_vectors(data: bytes) -> NDArray[np.float64]:
     """Vectors as `halfvec_send` writes them: 16-bit width, 16 bits unused, then big-endian half floats."""
     width = int.from_bytes(data[:2], "big")
     record = np.dtype([("dimensions", ">i2"), ("unused", ">i2"), ("vector", ">f2", (width,))])
-    vectors: NDArray[np.float32] = np.frombuffer(data, record)["vector"].astype(np.float32)
+    vectors: NDArray[np.float64] = np.frombuffer(data, record)["vector"].astype(np.float64)
     return vectors
 
 

@@ -39,7 +39,8 @@ class Ranking:
     Attributes:
         chosen: Shape (n,), n <= top N.
         scores: Shape (n,): by the scoring; higher is better for `average-score`, lower for the rank-based ones.
-        mirrors: Shape (m, 2): position left out, and the position of the better ranked row it repeats.
+        mirrors: Shape (m, 2): position of a row left out although it ranks above the last one chosen, and the position
+            of the chosen row it repeats.
     """
 
     chosen: NDArray[np.int64]
@@ -93,15 +94,15 @@ def _best(order_by: NDArray[np.float64], count: int) -> NDArray[np.int64]:
 def _drop_mirrors(
     best: NDArray[np.int64], groups: NDArray[np.int64], top_n: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Keep the first row of every group; also the (dropped, kept) pairs whose kept row makes the cut."""
+    """Keep the first row of every group; also (passed over, kept) for what was passed over on the way to `top_n` rows."""
     order = np.arange(len(best))
     grouped = order[groups != NO_MIRROR]
     _, first, inverse = np.unique(groups[grouped], return_index=True, return_inverse=True)
     kept_of = grouped[first][inverse]
-    dropped = grouped != kept_of
+    repeats = grouped != kept_of
     keep = np.ones(len(best), bool)
-    keep[grouped[dropped]] = False
-    kept = best[keep]
-    in_cut = np.cumsum(keep)[kept_of[dropped]] <= top_n
-    pairs = np.stack([best[grouped[dropped]], best[kept_of[dropped]]], axis=1)[in_cut]
-    return kept, pairs
+    keep[grouped[repeats]] = False
+    kept = np.flatnonzero(keep)
+    if len(kept) >= top_n:
+        repeats &= grouped < kept[top_n - 1]
+    return best[kept], np.stack([best[grouped[repeats]], best[kept_of[repeats]]], axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from rebase_db.retrieve.corpus import require_embedded
 from rebase_db.retrieve.query_vectors import ensure_query_vectors
 from rebase_db.retrieve.rank import Candidates, rank_rows
 from rebase_db.retrieve.score import score_corpus
-from rebase_db.retrieve.write import merge_links, write_scores
+from rebase_db.retrieve.write import lock_task, merge_links, write_scores
 from rebase_db.schema import Dataset, Retrieval, RetrievalExclusion
 from rebase_db.sql import named
 
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Engine
 
     from rebase_db.embed.encoder import Encoder
+    from rebase_db.retrieve.query_vectors import QueryVectors
     from rebase_db.retrieve.score import DatasetScores
 
 SCORE_BYTES_A_PASS = 512 << 20
 """Memory for part scores; more tasks than fit are scored in a further pass over the vectors."""
 _BYTES_A_SCORE = 12  # two float32 scores and two int16 columns
+WRITERS = 2
+"""Tasks written at a time: most of it is the server checking the keys of links, on one core a connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,7 @@ def compute_retrievals(
         engine: The database.
         requests: What to compute.
         load_encoder: Called only when a task's query vectors are not kept yet.
-        finish: Called in each writing transaction with the run's counts, to move its row on.
+        finish: Called in each writing transaction with the run's counts, to move its row on; from several threads.
     """
     encoder_id = requests[0].encoder_id
     with engine.begin() as connection:
@@ -163,32 +167,59 @@ def compute_retrievals(
     for part in _passes(engine, requests):
         # Task versions asked for twice (another scoring, say) are scored once.
         versions = list(dict.fromkeys(request.task_version_id for request in part))
-        with engine.connect().execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        ) as connection:
-            scores = list(score_corpus(connection, encoder_id, [queries[version] for version in versions]))
-            corpus = _Corpus(scores, _mirror_groups(connection))
+        corpus = _score(engine, encoder_id, [queries[version] for version in versions])
         reach(FaultPoint.RETRIEVE_SCORED)
-        for request in part:
-            place = versions.index(request.task_version_id)
+
+        def write(version: int, place: int, part: Sequence[Request] = part, corpus: _Corpus = corpus) -> None:
             rows = corpus.candidates(place)
-            ranking = rank_rows(
-                rows,
-                top_n=request.top_n,
-                scoring=request.scoring,
-                excluded=request.excluded,
-                drop_mirrors=request.mirrors == "first",
-            )
-            with engine.begin() as connection:
-                write_scores(
-                    connection,
-                    request.retrieval_id,
-                    request.task_version_id,
-                    encoder_id,
-                    [(place, dataset) for dataset in scores],
-                )
-                finish(connection, request, merge_links(connection, request.retrieval_id, rows, ranking))
-                reach(FaultPoint.RETRIEVE_BEFORE_COMMIT)
+            for request in part:
+                if request.task_version_id == version:
+                    _write(engine, request, corpus, place, rows, finish)
+
+        # By task version, because a task's newest request has to be the last that is merged.
+        with ThreadPoolExecutor(WRITERS) as writers:
+            for written in [writers.submit(write, version, place) for place, version in enumerate(versions)]:
+                written.result()
+
+
+def _score(engine: Engine, encoder_id: int, queries: Sequence[QueryVectors]) -> _Corpus:
+    """Score every live row, as of one moment."""
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
+        # Again, for what was ingested since the query vectors were computed.
+        require_embedded(connection, encoder_id)
+        return _Corpus(list(score_corpus(connection, encoder_id, queries)), _mirror_groups(connection))
+
+
+def _write(
+    engine: Engine,
+    request: Request,
+    corpus: _Corpus,
+    place: int,
+    rows: Candidates,
+    finish: Callable[[Connection, Request, dict[str, int | float | None]], None],
+) -> None:
+    """Rank the rows for one request and write what came of it."""
+    ranking = rank_rows(
+        rows,
+        top_n=request.top_n,
+        scoring=request.scoring,
+        excluded=request.excluded,
+        drop_mirrors=request.mirrors == "first",
+    )
+    with engine.begin() as connection:
+        lock_task(connection, request.task_version_id, request.encoder_id)
+        write_scores(
+            connection,
+            request.retrieval_id,
+            request.task_version_id,
+            request.encoder_id,
+            [(place, dataset) for dataset in corpus.scores],
+        )
+        counts = merge_links(
+            connection, request.retrieval_id, request.task_version_id, request.encoder_id, rows, ranking
+        )
+        finish(connection, request, counts)
+        reach(FaultPoint.RETRIEVE_BEFORE_COMMIT)
 
 
 def _passes(engine: Engine, requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
@@ -217,7 +248,7 @@ class _Corpus:
             np.array([part.dataset_id for part in scores], np.int32), lengths
         )
         self.mirror_groups = np.zeros(len(self.row_ids), np.int64)
-        if mirror_groups:
+        if mirror_groups and len(self.row_ids):
             keys = self.dataset_ids.astype(np.int64) << 32 | self.row_ids
             wanted = np.array([dataset_id << 32 | row_id for dataset_id, row_id in mirror_groups], np.int64)
             places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)

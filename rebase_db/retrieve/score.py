@@ -6,10 +6,12 @@ spread to its cells, and the best cell of each row taken. A text that stands in 
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rebase_db.errors import RebaseError
 from rebase_db.retrieve.corpus import DatasetCells, description_vectors, read_cells, read_vectors
@@ -54,17 +56,23 @@ class DatasetScores:
 def score_corpus(connection: Connection, encoder_id: int, queries: Sequence[QueryVectors]) -> Iterator[DatasetScores]:
     """Scores of every dataset with live rows, in order of dataset id."""
     sides = np.stack([query.input_mean for query in queries] + [query.output_mean for query in queries])
-    instructions = np.stack([query.instruction for query in queries])
+    # Products of half and single precision are exact in double precision, and so, nearly always, is the float32 their
+    # sum is rounded to: a score does not depend on which rows were multiplied with it, and equal texts tie exactly.
+    sides = sides.astype(np.float64)
+    instructions = np.stack([query.instruction for query in queries]).astype(np.float64)
     descriptions = description_vectors(connection, encoder_id)
     for group in _groups(read_cells(connection)):
         offsets = dict(zip([cells.dataset_id for cells in group], _offsets(group), strict=True))
         cosines = np.full((sum(cells.texts for cells in group), len(sides)), np.nan, np.float32)
-        for dataset_id, text_ids, vectors in read_vectors(
-            connection, encoder_id, group[0].dataset_id, group[-1].dataset_id
+        with (
+            closing(read_vectors(connection, encoder_id, group[0].dataset_id, group[-1].dataset_id)) as messages,
+            threadpool_limits(1, user_api="blas"),
         ):
-            offset = offsets.get(dataset_id)
-            if offset is not None:  # a dataset all of whose rows are retracted has vectors but no cells
-                cosines[offset + text_ids - 1] = vectors @ sides.T
+            # One thread keeps up with the server; more would spin between the messages, on its cores.
+            for dataset_id, text_ids, vectors in messages:
+                offset = offsets.get(dataset_id)
+                if offset is not None:  # a dataset all of whose rows are retracted has vectors but no cells
+                    cosines[offset + text_ids - 1] = vectors @ sides.T
         for cells in group:
             offset = offsets[cells.dataset_id]
             scores, columns = best_cells(cells, cosines[offset : offset + cells.texts])
@@ -81,7 +89,7 @@ def score_corpus(connection: Connection, encoder_id: int, queries: Sequence[Quer
                 scores[half:],
                 columns[:half],
                 columns[half:],
-                instructions @ descriptions[cells.dataset_id],
+                (instructions @ descriptions[cells.dataset_id]).astype(np.float32),
             )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import delete, func, select, text
 
 from rebase_db.database.copy import FLOAT4, FLOAT8, INT2, INT4, array_field, copy_in, driver, tuples
-from rebase_db.schema import Retrieval, RowScore
+from rebase_db.schema import RowScore
 from rebase_db.sql import named
 
 if TYPE_CHECKING:
@@ -33,6 +33,11 @@ _SCORE_COLUMNS = (
 _SCORE_HEAD = struct.Struct(">hiiiiiiiiif")
 
 
+def lock_task(connection: Connection, task_version_id: int, encoder_id: int) -> None:
+    """Keep other retrievals of the task waiting until the transaction ends: two at once would enter the same rows."""
+    connection.execute(select(func.pg_advisory_xact_lock(task_version_id, encoder_id)))
+
+
 def write_scores(
     connection: Connection,
     retrieval_id: int,
@@ -40,7 +45,10 @@ def write_scores(
     encoder_id: int,
     scores: Sequence[tuple[int, DatasetScores]],
 ) -> None:
-    """Replace the part scores of a task version by those of `scores`: (the task's place in the arrays, a dataset's)."""
+    """Replace the part scores of a task version, which is locked.
+
+    `scores` is, for each dataset, the task's place in the arrays and the arrays.
+    """
     connection.execute(
         delete(RowScore).where(RowScore.task_version_id == task_version_id, RowScore.encoder_id == encoder_id)
     )
@@ -68,18 +76,18 @@ def write_scores(
 
 
 def merge_links(
-    connection: Connection, retrieval_id: int, rows: Candidates, ranking: Ranking
+    connection: Connection,
+    retrieval_id: int,
+    task_version_id: int,
+    encoder_id: int,
+    rows: Candidates,
+    ranking: Ranking,
 ) -> dict[str, int | float | None]:
-    """Make the ranking the task's: displace links that fell out, re-rank those that stay, enter the new ones.
+    """Make the ranking that of the task, which is locked: displace links, re-rank those that stay, enter new ones.
 
     A link that comes back is the old one again, with its state and examples. Returns the run's counts, by column of
     `retrieval`.
     """
-    # One merge a task at a time, or two runs would each enter the same row.
-    key = connection.execute(
-        select(Retrieval.task_version_id, Retrieval.encoder_id).where(Retrieval.retrieval_id == retrieval_id)
-    ).one()
-    connection.execute(select(func.pg_advisory_xact_lock(key.task_version_id, key.encoder_id)))
     chosen = ranking.chosen
     columns: list[NDArray[Any]] = [
         rows.dataset_ids[chosen],
@@ -97,7 +105,7 @@ def merge_links(
     left_out, kept = ranking.mirrors[:, 0], ranking.mirrors[:, 1]
     mirrors = [rows.dataset_ids[left_out], rows.row_ids[left_out], rows.dataset_ids[kept], rows.row_ids[kept]]
     copy_in(connection, "left_out", [name for name, _ in _MIRROR], [tuples(_MIRROR, mirrors)])
-    run = {"retrieval_id": retrieval_id, "task_version_id": key.task_version_id, "encoder_id": key.encoder_id}
+    run = {"retrieval_id": retrieval_id, "task_version_id": task_version_id, "encoder_id": encoder_id}
     displaced = connection.execute(text(named("displace_links")), run).rowcount
     connection.execute(text(named("rerank_links")), run)
     entered = connection.execute(text(named("enter_links")), run).rowcount

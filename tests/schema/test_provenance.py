@@ -1,0 +1,93 @@
+"""History cannot be rewritten: the triggers on every provenance table, found by the catalog."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import column, delete, table, text, update
+from sqlalchemy.exc import IntegrityError
+
+from rebase_db.schema import Base
+from rebase_db.schema.provenance import MUTABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection, Executable, Update
+
+    from tests.schema.chain import Row
+
+WORKING_STATE = {"worker", "row_score"}
+"""The tables whose rows are no provenance; what is not here must be guarded."""
+
+
+def columns(connection: Connection, name: str) -> dict[str, bool]:
+    """The columns of a table as the database has them, and whether each is an identity."""
+    query = (
+        "SELECT attname, attidentity <> '' FROM pg_attribute"
+        " WHERE attrelid = CAST(:name AS regclass) AND attnum > 0 AND NOT attisdropped"
+    )
+    return dict(connection.execute(text(query), {"name": name}).all())
+
+
+def set_again(name: str, columns: Mapping[str, bool]) -> Update:
+    """An UPDATE of all rows that sets columns to what they are, but identities, which Postgres lets only be renewed."""
+    same = {name: text("DEFAULT") if identity else column(name) for name, identity in columns.items()}
+    return update(table(name, *map(column, columns))).values(same)
+
+
+def refusal(connection: Connection, statement: Executable) -> str:
+    """What the database says when it refuses a statement."""
+    with pytest.raises(IntegrityError) as caught, connection.begin_nested():
+        connection.execute(statement)
+    return str(caught.value.orig)
+
+
+def test_every_table_is_provenance_or_said_to_be_working_state(connection: Connection, chain: dict[str, Row]) -> None:
+    stored = connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).scalars()
+    assert set(stored) - {"alembic_version"} == set(MUTABLE) | WORKING_STATE == set(chain) == set(Base.metadata.tables)
+    assert not set(MUTABLE) & WORKING_STATE
+
+
+@pytest.mark.parametrize("name", MUTABLE)
+def test_guarded_columns_cannot_be_updated(connection: Connection, name: str) -> None:
+    guarded = {found: identity for found, identity in columns(connection, name).items() if found not in MUTABLE[name]}
+    assert guarded
+    for found, identity in guarded.items():
+        assert f"UPDATE of {name} refused" in refusal(connection, set_again(name, {found: identity})), found
+
+
+@pytest.mark.parametrize("name", [name for name in MUTABLE if MUTABLE[name]])
+def test_other_columns_can_be_updated(connection: Connection, name: str) -> None:
+    assert connection.execute(set_again(name, dict.fromkeys(MUTABLE[name], False))).rowcount == 1
+
+
+@pytest.mark.parametrize("name", sorted(WORKING_STATE))
+def test_working_state_can_be_updated(connection: Connection, name: str) -> None:
+    plain = {found: identity for found, identity in columns(connection, name).items() if not identity}
+    assert connection.execute(set_again(name, plain)).rowcount == 1
+
+
+@pytest.mark.parametrize("name", MUTABLE)
+def test_rows_cannot_be_removed(connection: Connection, name: str) -> None:
+    assert f"DELETE of {name} refused" in refusal(connection, delete(table(name)))
+    # CASCADE, because a table that others refer to is not truncated without it; the refusal may name one of those.
+    assert "TRUNCATE of " in refusal(connection, text(f"TRUNCATE {name} CASCADE"))
+
+
+@pytest.mark.parametrize("name", MUTABLE)
+def test_each_table_has_all_three_triggers_and_they_are_enabled(connection: Connection, name: str) -> None:
+    query = (
+        "SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = CAST(:name AS regclass) AND NOT tgisinternal"
+        " ORDER BY tgname"
+    )
+    found = connection.execute(text(query), {"name": name}).all()
+    assert found == [(f"{name}_no_{what}", "O") for what in ("delete", "truncate", "update")]
+
+
+def test_an_update_through_on_conflict_is_refused_too(connection: Connection) -> None:
+    statement = (
+        "INSERT INTO task (name, settings) VALUES ('letters', '{}') ON CONFLICT (name) DO UPDATE SET name = 'other'"
+    )
+    assert "UPDATE of task refused" in refusal(connection, text(statement))
