@@ -15,6 +15,7 @@ from rebase_db.distill.training_set import FrozenSet, freeze
 from rebase_db.embed.plan import plan_chunks, register_encoder
 from rebase_db.errors import RebaseError, TaskError
 from rebase_db.ingest.load import Receipt, load_dataset
+from rebase_db.lineage.model_card import write_model_card
 from rebase_db.retrieve.run import request_retrieval, retrieval_counts
 from rebase_db.task.store import StoredTask, add_task, find_task
 from rebase_db.transform.store import transform_counts
@@ -192,6 +193,8 @@ class Pipeline:
             stage = DistillStage(self.engine, self.lease, run_id, on_metric)
             counts = drain(self.engine, self.lease, stage, lambda _: None)
         _require_none_failed(counts, "training runs")
+        with self.engine.connect() as connection:
+            write_model_card(connection, run_id)
         return run_id
 
     def evaluate(self, training_run_id: int) -> Score:
@@ -204,7 +207,10 @@ class Pipeline:
         from rebase_db.evaluate.run import evaluate_run
 
         with self.reporter.step("Evaluate"):
-            return evaluate_run(self.engine, training_run_id, self.file.evaluate.benchmark)
+            score = evaluate_run(self.engine, training_run_id, self.file.evaluate.benchmark)
+        with self.engine.connect() as connection:
+            write_model_card(connection, training_run_id)
+        return score
 
 
 def encoder_identity_of(name: str) -> EncoderIdentity:

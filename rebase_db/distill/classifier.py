@@ -41,6 +41,12 @@ if TYPE_CHECKING:
 __all__ = ["Classifier", "Prediction", "load_classifier", "resolve_base", "train_classifier"]
 
 _LOGGED_POINTS = 50
+_HEAD_RATE = 10
+"""The head learns this many times faster: it starts from noise, the encoder from what it knows.
+
+Measured with MiniLM: at one rate for both, the rate that the head needs on a few hundred examples (2e-4 and more) is near
+the one at which training on thousands of inference pairs stalls at the majority class (3e-4).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,7 @@ def train_classifier(
             data_collator=DataCollatorWithPadding(tokenizer),
             processing_class=tokenizer,
             callbacks=[_Reporter(on_metric, should_stop)],
+            optimizers=(_optimizer(model, hyperparameters), None),
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
@@ -196,14 +203,29 @@ def _load_base(
     return model, tokenizer
 
 
+def _optimizer(model: PreTrainedModel, hyperparameters: Hyperparameters) -> torch.optim.Optimizer:
+    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            # A pooler is part of the head: sentence encoders are trained without it.
+            head = not name.startswith(f"{model.base_model_prefix}.") or ".pooler." in name
+            groups.setdefault((head, parameter.dim() > 1), []).append(parameter)
+    rate, decay = hyperparameters.learning_rate, hyperparameters.weight_decay
+    return torch.optim.AdamW(
+        [
+            {"params": groups[head, matrix], "lr": rate * (_HEAD_RATE if head else 1), "weight_decay": decay * matrix}
+            for head, matrix in sorted(groups)
+        ],
+        fused=True,
+    )
+
+
 def _arguments(scratch: Path, hyperparameters: Hyperparameters, steps: int) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(scratch),
         num_train_epochs=hyperparameters.epochs,
         per_device_train_batch_size=hyperparameters.batch_size,
-        learning_rate=hyperparameters.learning_rate,
         warmup_steps=round(hyperparameters.warmup_ratio * steps),
-        weight_decay=hyperparameters.weight_decay,
         seed=hyperparameters.seed,
         train_sampling_strategy="group_by_length",
         logging_steps=max(1, steps // _LOGGED_POINTS),

@@ -52,7 +52,7 @@ class Hyperparameters:
     """
 
     epochs: int = 3
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-4
     batch_size: int = 16
     max_tokens: int = 256
     warmup_ratio: float = 0.1

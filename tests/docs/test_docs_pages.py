@@ -40,7 +40,7 @@ def test_generated_blocks_are_up_to_date(path: Path) -> None:
 def test_every_kind_of_block_is_used_and_a_changed_one_is_noticed() -> None:
     pages = "\n".join(map(read, (path.name for path in PAGES)))
     used = set(re.findall(r"<!-- generated: (\S+)", pages))
-    assert used == BLOCKS.keys()
+    assert used - {"…"} == BLOCKS.keys()
     page = read("states.md")
     assert rewrite(page.replace("waiting --> running: claim", "waiting --> done: claim")) == page
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert
 
+from rebase_db.database.engine import engine_for
 from rebase_db.schema import Base
+from tests.conftest import cloned_database
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, Engine
 
 Row = dict[str, Any]
 NOW = func.clock_timestamp()
@@ -125,3 +130,16 @@ def build(connection: Connection) -> dict[str, Row]:
         to_state="transformed", event="done", **key("worker_id"),
     )  # fmt: skip
     return chain
+
+
+@contextmanager
+def lineage_database(server_url: str, template_database: str) -> Iterator[tuple[Engine, dict[str, Row]]]:
+    """An engine on a new database that holds the lineage, and its rows."""
+    with cloned_database(server_url, template_database) as url:
+        engine = engine_for(url)
+        try:
+            with engine.begin() as connection:
+                rows = build(connection)
+            yield engine, rows
+        finally:
+            engine.dispose()

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
-from rebase_db.database.engine import engine_for
-from tests.conftest import cloned_database
-from tests.schema.chain import Row, build
+from tests.schema.chain import Row, lineage_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,14 +15,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lineage(server_url: str, template_database: str) -> Iterator[tuple[Engine, dict[str, Row]]]:
-    with cloned_database(server_url, template_database) as url:
-        engine = engine_for(url)
-        with engine.begin() as connection:
-            rows = build(connection)
-        yield engine, rows
-        engine.dispose()
+    with lineage_database(server_url, template_database) as made:
+        yield made
 
 
 @pytest.fixture

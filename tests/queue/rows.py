@@ -1,0 +1,127 @@
+"""Claimable rows for tests: any number of ready ones in each queue, hung on the lineage of tests/schema/chain.py."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select, text, update
+
+from rebase_db import queue
+from rebase_db.schema import Event
+from tests.schema.chain import NOW, add, digest
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from rebase_db.queue import Claim, Queue
+    from tests.schema.chain import Row
+
+_ADD_READY = {
+    "embed_chunk": """
+        WITH number AS (SELECT generate_series(2, :count + 1) AS n),
+        texts AS (
+            INSERT INTO text (dataset_id, text_id, sha256, text)
+            SELECT :dataset_id, n, sha256(convert_to('text ' || n, 'UTF8')), 'text ' || n FROM number
+        )
+        INSERT INTO embed_chunk (encoder_id, dataset_id, first_text_id, last_text_id, state)
+        SELECT :encoder_id, :dataset_id, n, n, 'waiting' FROM number ORDER BY n""",
+    "retrieval": """
+        INSERT INTO retrieval (task_version_id, encoder_id, top_n, scoring, mirrors, state)
+        SELECT :task_version_id, :encoder_id, n, 'max-rank', 'all', 'waiting'
+        FROM generate_series(2, :count + 1) AS n""",
+    # Ranks run against ids, so that claiming by rank shows.
+    "retrieval_link": """
+        WITH number AS (SELECT generate_series(2, :count + 1) AS n),
+        rows AS (
+            INSERT INTO source_row (dataset_id, row_id, ingest_id, split_id, source_index, content, content_hash)
+            SELECT :dataset_id, n, 1, 1, n, '{}', sha256(CAST(CAST(n AS text) AS bytea)) FROM number
+        ),
+        cells AS (INSERT INTO cell (dataset_id, row_id, column_id, text_id) SELECT :dataset_id, n, 1, 1 FROM number)
+        INSERT INTO retrieval_link (
+            task_version_id, encoder_id, dataset_id, row_id, input_column_id, output_column_id, input_score,
+            output_score, dataset_score, score, rank, entered_by, state
+        )
+        SELECT
+            :task_version_id, :encoder_id, :dataset_id, n, 1, 1, 0, 0, 0, 0, :count + 3 - n, :retrieval_id, 'retrieved'
+        FROM number ORDER BY n""",
+    "training_run": """
+        INSERT INTO training_run (
+            training_set_id, student, base, base_revision, base_weights_hash, hyperparameters, seed, code_version,
+            run_key, state
+        )
+        SELECT
+            :training_set_id, 'classifier', 'b', '1', sha256('b'), '{}', n, '0',
+            sha256(CAST(CAST(n AS text) AS bytea)), 'waiting'
+        FROM generate_series(2, :count + 1) AS n""",
+}
+
+DONE: dict[str, dict[str, Any]] = {
+    "retrieval": {"rows_scored": 0},
+    "training_run": {"artifact_path": "there", "artifact_hash": digest("artifact")},
+}
+"""What else a done row of a queue must have, by the queue's name."""
+
+
+def add_ready(connection: Connection, chain: dict[str, Row], of: Queue, count: int) -> list[int]:
+    """Add rows that are ready to be claimed; their ids, in order. Once a database and queue."""
+    keys = {
+        name: chain[table][name]
+        for table, name in (
+            ("dataset", "dataset_id"),
+            ("encoder", "encoder_id"),
+            ("task_version", "task_version_id"),
+            ("retrieval", "retrieval_id"),
+            ("training_set", "training_set_id"),
+        )
+    }
+    connection.execute(text(_ADD_READY[of.name]), {"count": count, **keys})
+    ready = select(of.key).where(of.in_state(of.machine.ready)).order_by(of.key)
+    return list(connection.execute(ready).scalars())
+
+
+def add_worker(connection: Connection, **values: Any) -> int:
+    """The id of a new worker: alive, but without the lock that a `Lease` holds."""
+    return int(add(connection, "worker", **{"host": "here", "pid": 1, "code_version": "0"} | values)["worker_id"])
+
+
+def put_in_state(connection: Connection, of: Queue, item_id: int, state: str, worker_id: int) -> None:
+    """Make a row look as if it had come to `state` in its first attempt, held by `worker_id` if it is worked on."""
+    reached = {
+        "state": state,
+        "attempt": 0 if state == of.machine.ready else 1,
+        "worker_id": worker_id if state == of.machine.working else None,
+        "finished_at": NOW if state in of.machine.finished else None,
+        "error": "it broke" if state == "failed" else None,
+        "ready_at": NOW,
+    }
+    reached |= {name: value if state == "done" else None for name, value in DONE.get(of.name, {}).items()}
+    connection.execute(update(of.table).where(of.key == item_id).values(reached))
+
+
+def read(connection: Connection, of: Queue, item_id: int) -> Row:
+    """A row of a queue as stored."""
+    return dict(connection.execute(select(of.table).where(of.key == item_id)).mappings().one())
+
+
+def states(connection: Connection, of: Queue, ids: list[int]) -> set[str]:
+    """The states that rows are in."""
+    return set(connection.execute(select(of.table.c.state).where(of.key.in_(ids))).scalars())
+
+
+def events(connection: Connection, of: Queue, item_id: int) -> list[tuple[str, str, str, int, int | None, str | None]]:
+    """What happened to a row: event, state before and after, attempt, worker, detail."""
+    rows = connection.execute(
+        select(Event.event, Event.from_state, Event.to_state, Event.attempt, Event.worker_id, Event.detail)
+        .where(Event.queue == of.name, Event.item_id == item_id)
+        .order_by(Event.event_id)
+    )
+    return list(rows.all())
+
+
+def last_event_id(connection: Connection) -> int:
+    return connection.execute(select(func.coalesce(func.max(Event.event_id), 0))).scalar_one()
+
+
+def done(connection: Connection, of: Queue, worker_id: int, claims: list[Claim]) -> None:
+    """Finish claims as done, with whatever their table asks of a done row."""
+    queue.finish(connection, of, worker_id, claims, "done", values=DONE.get(of.name))
