@@ -16,7 +16,6 @@ import hashlib
 import json
 import sys
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -34,6 +33,7 @@ from rebase_db.schema import Base, Cell, Dataset, DatasetColumn, DatasetSplit, I
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sqlalchemy import Engine
 

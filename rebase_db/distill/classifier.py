@@ -6,13 +6,10 @@ It is transformers' own sequence classification model, so any tool that knows th
 from __future__ import annotations
 
 import math
-import random
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from transformers import (
     AutoModelForSequenceClassification,
@@ -20,23 +17,21 @@ from transformers import (
     DataCollatorWithPadding,
     PrinterCallback,
     Trainer,
-    TrainerCallback,
     TrainingArguments,
-    set_seed,
 )
-from transformers.utils import logging
 
 from rebase_db.distill.base_model import resolve_base
-from rebase_db.distill.student import Artifact, MetricPoint, TrainingStoppedError, artifact_hash, new_artifact
+from rebase_db.distill.student import Artifact, artifact_hash, new_artifact
+from rebase_db.distill.training import Reporter, deterministic, quiet
 from rebase_db.errors import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerControl, TrainerState
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from rebase_db.distill.student import Hyperparameters, TrainingExample
+    from rebase_db.distill.student import Hyperparameters, MetricPoint, TrainingExample
 
 __all__ = ["Classifier", "Prediction", "load_classifier", "resolve_base", "train_classifier"]
 
@@ -44,8 +39,8 @@ _LOGGED_POINTS = 50
 _HEAD_RATE = 10
 """The head learns this many times faster: it starts from noise, the encoder from what it knows.
 
-Measured with MiniLM: at one rate for both, the rate that the head needs on a few hundred examples (2e-4 and more) is near
-the one at which training on thousands of inference pairs stalls at the majority class (3e-4).
+Measured with MiniLM: at one rate for both, the rate that the head needs on a few hundred examples (2e-4 and more) is
+near the one at which training on thousands of inference pairs stalls at the majority class (3e-4).
 """
 
 
@@ -89,7 +84,7 @@ def train_classifier(
     """
     _check(examples, labels)
     path, _, _ = resolve_base(base)
-    with _deterministic(hyperparameters.seed), _quiet(), new_artifact(folder) as scratch:
+    with deterministic(hyperparameters.seed), quiet(), new_artifact(folder) as scratch:
         model, tokenizer = _load_base(path, base, labels, hyperparameters.max_tokens)
         number = {label: index for index, label in enumerate(labels)}
         inputs = tokenizer([example.input for example in examples], truncation=True)
@@ -97,13 +92,13 @@ def train_classifier(
         trainer = Trainer(
             model=model,
             args=_arguments(scratch, hyperparameters, steps),
-            train_dataset=[  # type: ignore[arg-type]  # anything with a length and items will do
+            train_dataset=[
                 {name: values[row] for name, values in inputs.items()} | {"label": number[example.label]}
                 for row, example in enumerate(examples)
             ],
             data_collator=DataCollatorWithPadding(tokenizer),
             processing_class=tokenizer,
-            callbacks=[_Reporter(on_metric, should_stop)],
+            callbacks=[Reporter(on_metric, should_stop)],
             optimizers=(_optimizer(model, hyperparameters), None),
         )
         trainer.remove_callback(PrinterCallback)
@@ -118,9 +113,10 @@ class Classifier:
     """A trained student, loaded by `load_classifier`."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._model = model.eval()
+        self._model = model
         self._tokenizer = tokenizer
-        self.labels: list[str] = [model.config.id2label[index] for index in range(model.config.num_labels)]
+        names = {int(index): label for index, label in (model.config.id2label or {}).items()}
+        self.labels: list[str] = [names[index] for index in sorted(names)]
 
     def predict(self, texts: Sequence[str], batch_size: int = 64) -> list[Prediction]:
         """The prediction for each text, in the order of `texts`; batches hold texts of near length."""
@@ -145,7 +141,7 @@ def load_classifier(folder: Path) -> Classifier:
         TrainingError: The folder is missing or holds no student.
     """
     try:
-        with _quiet():
+        with quiet():
             model = AutoModelForSequenceClassification.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, trust_remote_code=False
             )
@@ -236,63 +232,3 @@ def _arguments(scratch: Path, hyperparameters: Hyperparameters, steps: int) -> T
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
-
-
-class _Reporter(TrainerCallback):
-    def __init__(self, on_metric: Callable[[MetricPoint], None], should_stop: Callable[[], bool]) -> None:
-        self._on_metric = on_metric
-        self._should_stop = should_stop
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        del args, control, kwargs
-        for name in ("loss", "learning_rate"):
-            if logs is not None and name in logs:
-                self._on_metric(MetricPoint(state.global_step, name, float(logs[name])))
-        if logs is not None and not math.isfinite(logs.get("loss", 0.0)):
-            raise TrainingError(
-                f"The loss is {logs['loss']} at step {state.global_step}: the training diverged.",
-                hint="Lower the learning rate.",
-            )
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        del args, control, kwargs
-        if self._should_stop():
-            raise TrainingStoppedError(f"The training was stopped after step {state.global_step} of {state.max_steps}.")
-
-
-@contextmanager
-def _deterministic(seed: int) -> Iterator[None]:
-    # A worker lives on after a training: its random numbers (the jitter of a retry) must not repeat from the seed.
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - that is what Trainer seeds
-    was = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    set_seed(seed)
-    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())  # noqa: FBT003 - torch's own form
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(was[0], warn_only=was[1])
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
-        torch.set_rng_state(states[2])
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -1,6 +1,6 @@
 """The model card of a student: Markdown behind YAML front matter, from the facts of its lineage alone.
 
-The front matter follows the model hub's card format (base_model, model-index, ...), so that a pushed student is indexed.
+The front matter follows the model hub's card format (base_model, model-index, ...), so that it is indexed there.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_ENCODER", "Encoder", "EncoderError", "EncoderIdentity", "encoder_identity", "load_encoder"]
 
-_TEXTS_A_SLICE = 2_000  # tokenised at once: enough to sort by length, little enough to hold
+_TEXTS_A_SLICE = 4_096  # tokenised at once: enough to sort by length, little enough to hold
 _CHARACTERS_A_CALL = 1_000_000  # the tokenizer keeps about 100 bytes a token of a call, cut-off ones too
 _CHARACTERS_A_TOKEN = 16  # a longer text is first tried by its beginning
 _TOKENS_A_BATCH = {"cpu": 4_096, "cuda": 32_768}  # with padding

@@ -134,8 +134,8 @@ def weights_hash(files: EncoderFiles) -> bytes:
         EncoderError: A module has no safetensors file, or its weights are a pickle, which could run code.
     """
     found: list[Path] = []
-    for folder in sorted({files.folder / module.get("path", "") for module in _modules(files.folder)}):
-        weights = sorted(folder.glob("*.safetensors"))
+    for folder in {files.folder / module.get("path", "") for module in _modules(files.folder)}:
+        weights = list(folder.glob("*.safetensors"))
         if not weights and any(folder.glob("*.bin")):
             raise EncoderError(
                 f"the encoder {files.name} keeps weights as a pickle in {folder}",
@@ -149,7 +149,7 @@ def weights_hash(files: EncoderFiles) -> bytes:
     if len(found) == 1:
         return file_hash(found[0])
     digest = hashlib.sha256()
-    for path in found:
+    for path in sorted(found):
         with path.open("rb") as handle:
             while chunk := handle.read(1 << 20):
                 digest.update(chunk)

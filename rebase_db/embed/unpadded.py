@@ -74,7 +74,8 @@ def unpadded_attention(
     changes = ("sliding_window", "softcap", "position_bias", "is_causal", "s_aux", "cache")
     if attention_mask is not None or not stretches or key.shape != query.shape:
         raise UnsupportedModelError
-    if getattr(module, "is_causal", False) or any(options.get(name) for name in changes):
+    wanted = [name for name in changes if options.get(name) is not None and options[name] is not False]
+    if getattr(module, "is_causal", False) or wanted:
         raise UnsupportedModelError
     heads, width = query.shape[1], query.shape[3]
     rows = [tensor.transpose(1, 2)[0] for tensor in (query, key, value)]
@@ -144,8 +145,10 @@ class UnpaddedModel:
         Returns:
             Unit vectors, one row a text, in the order of the texts.
         """
+        lengths = [len(ids) for ids in token_ids]
+        share = sum(lengths) // (self._threads * _BATCHES_A_THREAD)
         waiting: SimpleQueue[NDArray[np.intp]] = SimpleQueue()
-        for batch in pack([len(ids) for ids in token_ids], _TOKENS_A_BATCH, padded=False):
+        for batch in pack(lengths, min(_TOKENS_A_BATCH, max(_FEWEST_TOKENS_A_BATCH, share)), padded=False):
             waiting.put(batch)
         vectors = np.empty((len(token_ids), self._width), dtype=np.float32)
 

@@ -69,7 +69,9 @@ def read_benchmark(path: Path) -> Benchmark:
             )
         items.append(item)
     if not items:
-        raise TaskError(f"The benchmark file {path} holds no item.", hint='A line is {"input": "...", "output": "..."}.')
+        raise TaskError(
+            f"The benchmark file {path} holds no item.", hint='A line is {"input": "...", "output": "..."}.'
+        )
     digest = content_hash("benchmark/v1", [[item.item_key, item.input, item.output] for item in items])
     return Benchmark(path.stem, tuple(items), digest)
 

@@ -50,8 +50,8 @@ def majority_share(expected: Sequence[str]) -> float:
 def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     """The 95 % score interval (low, high) of a proportion, shares of 1.
 
-    Unlike the textbook's p ± 1.96·sqrt(p(1-p)/n) it stays within 0 and 1 and does not shrink to nothing at 0 % or 100 %.
-    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
+    Unlike the textbook's p ± 1.96·sqrt(p(1-p)/n) it stays within 0 and 1, and does not shrink to nothing at 0 % or
+    100 %. Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
     American Statistical Association 22 (158), 1927, pp. 209-212; without continuity correction.
 
     Raises:

@@ -77,13 +77,17 @@ class TextIds:
         last_id: The highest id in the dataset so far.
         find: Ids the database has for these digests; asked only for digests not remembered, and only once something
             was forgotten or was there before us.
+        store: Writes what is new so far to the database; called before it is forgotten.
     """
 
     REMEMBERED = 500_000  # about 100 MB of digests; beyond it the memory is emptied and the database is asked
 
-    def __init__(self, last_id: int, find: Callable[[list[bytes]], dict[bytes, int]]) -> None:
+    def __init__(
+        self, last_id: int, find: Callable[[list[bytes]], dict[bytes, int]], store: Callable[[], None]
+    ) -> None:
         self.last_id = last_id
         self._find = find
+        self._store = store
         self._known: dict[bytes, int] = {}
         self._complete = last_id == 0
 
@@ -92,6 +96,7 @@ class TextIds:
         encoded = {text: text.encode() for text in texts}
         digests = {text: hashlib.sha256(data).digest() for text, data in encoded.items()}
         if len(self._known) + len(digests) > self.REMEMBERED:
+            self._store()
             self._known.clear()
             self._complete = False
         if not self._complete:

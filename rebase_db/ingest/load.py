@@ -170,7 +170,7 @@ class _Load:
             self.dataset_id = row.dataset_id
             self.last_row_id, last_text_id = 0, 0
         self.receipt.dataset_id = self.dataset_id
-        self.texts = encode.TextIds(last_text_id, self._find_texts)
+        self.texts = encode.TextIds(last_text_id, self._find_texts, self._flush)
         self.columns: dict[str, int] = {}
         if self.new_dataset:
             _, new = self.texts.assign([description])
@@ -186,7 +186,6 @@ class _Load:
             )
 
     def _find_texts(self, digests: list[bytes]) -> dict[bytes, int]:
-        self._flush()  # of texts that were forgotten, some may still be queued
         found = self.connection.execute(
             select(TextValue.sha256, TextValue.text_id).where(
                 TextValue.dataset_id == self.dataset_id, TextValue.sha256 == func.any(digests)

@@ -153,7 +153,7 @@ class IngestRejection(Base):
 class SourceRow(Base):
     """A row as its source has it: where it stands there, its content, and the content's hash.
 
-    `content` maps each column to its text or null, in flattened form; `content_hash` is over exactly that (tag
+    `content` maps each column that has a value to its text, in flattened form; `content_hash` is over exactly that (tag
     `source_row/v1`), so equal rows of two datasets (mirrors) have equal hashes.
     """
 

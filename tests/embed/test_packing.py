@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +41,7 @@ def test_lengths_fall_within_and_across_batches(lengths: list[int], budget: int,
 @given(lengths_of_texts, budgets, st.booleans())
 def test_no_batch_could_take_the_next_text_too(lengths: list[int], budget: int, padded: bool) -> None:
     batches = [batch.tolist() for batch in pack(lengths, budget, padded=padded)]
-    for batch, following in zip(batches, batches[1:], strict=False):
+    for batch, following in pairwise(batches):
         assert cost(lengths, [*batch, following[0]], padded=padded) > budget
 
 

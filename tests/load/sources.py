@@ -46,7 +46,7 @@ def split_of(
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
     indexes = list(range(len(rows)) if index is None else index)
-    own = [None] * len(rows) if keys is None else list(keys)
+    own: list[str | None] = [None] * len(rows) if keys is None else list(keys)
 
     def read(left: list[RejectedRow]) -> Iterator[Batch]:
         left += rejected
@@ -130,7 +130,7 @@ def stored_texts(engine: Engine, name: str) -> list[str]:
     """The texts of a dataset in order of their ids, which are checked to count from 1; the first is its description."""
     with engine.connect() as connection:
         rows = connection.execute(
-            text("SELECT text_id, text.text FROM text JOIN dataset USING (dataset_id) WHERE name = :name ORDER BY text_id"),
+            text("SELECT text_id, text.text FROM text JOIN dataset USING (dataset_id) WHERE name = :name ORDER BY 1"),
             {"name": name},
         ).all()
     assert [row.text_id for row in rows] == list(range(1, len(rows) + 1))

@@ -61,6 +61,9 @@ DONE: dict[str, dict[str, Any]] = {
 }
 """What else a done row of a queue must have, by the queue's name."""
 
+LOCK_WAITERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+"""How many sessions of this database wait for a lock right now."""
+
 
 def add_ready(connection: Connection, chain: dict[str, Row], of: Queue, count: int) -> list[int]:
     """Add rows that are ready to be claimed; their ids, in order. Once a database and queue."""

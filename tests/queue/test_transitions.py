@@ -1,4 +1,4 @@
-"""Every event in every state, in Postgres: a legal pair moves the row and writes its event, an illegal one changes nothing."""
+"""Every event in every state, in Postgres: legal pairs move the row and write an event, illegal ones do nothing."""
 
 from __future__ import annotations
 

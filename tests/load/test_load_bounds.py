@@ -1,0 +1,129 @@
+"""What a load costs: constant memory, a number of statements that does not grow, and the same result at any size."""
+
+from __future__ import annotations
+
+import tracemalloc
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import event
+
+from rebase_db.ingest import load
+from rebase_db.ingest.encode import TextIds
+from rebase_db.ingest.load import load_dataset
+from rebase_db.ingest.source import Batch, Column, RejectedRow, SourceDataset, Split
+from tests.load.sources import Row, dataset_of, fetch, split_of, stored_rows, stored_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
+
+ROWS: list[Row] = [{"a": f"text {n % 17}", "b": str(n % 5), "c": f"only {n}" if n % 2 else None} for n in range(60)]
+
+
+@contextmanager
+def counted(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The statements that are sent, COPY among them."""
+    statements: list[str] = []
+
+    def note(*args: Any) -> None:
+        statements.append(args[2])
+
+    def copy_in(connection: Any, table: str, *args: Any) -> None:
+        statements.append(f"COPY {table}")
+        copy(connection, table, *args)
+
+    copy = load.copy_in
+    event.listen(engine, "before_cursor_execute", note)
+    with monkeypatch.context() as patch:
+        patch.setattr(load, "copy_in", copy_in)
+        yield statements
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def test_statements_do_not_grow_with_rows_or_splits(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: dict[str, list[int]] = {"new": [], "again": [], "grown": []}
+    for rows, splits in ((3, 1), (60, 1), (60, 12)):
+        name = f"{rows} rows in {splits} splits"
+        source = dataset_of(name, *(split_of(ROWS[:rows], str(place)) for place in range(splits)))
+        for kind in ("new", "again"):
+            with counted(engine, monkeypatch) as statements:
+                load_dataset(engine, source)
+            sent[kind].append(len(statements))
+        more = dataset_of(name, *source.splits, *(split_of(ROWS[:rows], f"new {place}") for place in range(splits)))
+        with counted(engine, monkeypatch) as statements:
+            load_dataset(engine, more)
+        # Beside asking for texts that may be there, once a batch.
+        sent["grown"].append(len(statements) - sum("FROM text" in found for found in statements))
+    assert len(set(sent["new"])) == len(set(sent["again"])) == 1, sent
+    assert sent["new"][0] <= 15
+    assert sent["again"][0] <= 5
+    assert len(set(sent["grown"])) == 1, sent
+
+
+@pytest.mark.parametrize(("remembered", "flush"), [(1, 8 << 20), (7, 8 << 20), (7, 200), (500_000, 1), (500_000, 700)])
+def test_small_memories_give_the_same_database(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, remembered: int, flush: int
+) -> None:
+    def source(name: str, rows: int) -> SourceDataset:
+        splits = (split_of(ROWS[:rows], config) for config in ("one", "two"))
+        return dataset_of(name, *splits, description="text 3")
+
+    for rows in (25, 60):
+        load_dataset(engine, source("usual", rows))
+    monkeypatch.setattr(TextIds, "REMEMBERED", remembered)
+    monkeypatch.setattr(load, "BYTES_A_FLUSH", flush)
+    for rows in (25, 60):
+        load_dataset(engine, source("small", rows))
+    assert stored_rows(engine, "small") == stored_rows(engine, "usual")
+    assert stored_texts(engine, "small") == stored_texts(engine, "usual")
+    usual, small = fetch(
+        engine,
+        "SELECT array_agg((row_id, column_id, text_id)::text ORDER BY row_id, column_id) FROM cell GROUP BY dataset_id",
+    )
+    assert usual == small
+    first, second = fetch(
+        engine,
+        "SELECT array_agg((ingest_id, texts_added, cells_added)::text ORDER BY 1) FROM ingest GROUP BY dataset_id",
+    )
+    assert first == second
+
+
+def generated(rows: int) -> SourceDataset:
+    """A dataset that exists only while it is read: per row a text of its own, one of a hundred, and a number."""
+
+    def read(_: list[RejectedRow]) -> Iterator[Batch]:
+        size = 4096
+        for first in range(0, rows, size):
+            index = list(range(first, min(first + size, rows)))
+            cells = [
+                [f"{n} {'words of its own ' * 10}" for n in index],
+                [f"label {n % 100}" for n in index],
+                [str(n % 1000) for n in index],
+            ]
+            yield Batch(index, [None] * len(index), cells)  # type: ignore[arg-type] - lists of str are lists of str | None
+
+    columns = tuple(Column(name, "string") for name in ("text", "label", "number"))
+    split = Split("default", "train", "test:generated", str(rows), rows, columns, (), read)
+    return dataset_of(f"generated {rows}", split)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_source(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TextIds, "REMEMBERED", 20_000)
+    peaks = []
+    for rows in (40_000, 200_000):
+        tracemalloc.start()
+        try:
+            load_dataset(engine, generated(rows))
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert peaks[0] < 64 << 20
+    assert peaks[1] < 1.1 * peaks[0]
+    assert fetch(engine, "SELECT last_row_id, last_text_id FROM dataset ORDER BY 1") == [
+        (40_000, 41_101),
+        (200_000, 201_101),
+    ]
