@@ -52,6 +52,8 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
         "made by",
         f"{model}, prompt {found['prompt_name']}, call {found['generation_id']}, {found['generated_at']:%Y-%m-%d %H:%M}",
     )
+    if found["displaced_by"] is not None:
+        yield "displaced", f"by retrieval {found['displaced_by']}; the rank below is its last one"
     yield (
         "retrieved",
         (
@@ -72,7 +74,7 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for column, value in found["content"].items():
         yield f"  {column}", _short(value, 300)
     for mirror in found["mirrors"]:
-        yield "mirrored by", f"{mirror['dataset']} row {mirror['row_id']}"
+        yield "mirrored by", f"{mirror['dataset']} row {mirror['source_index']}"
     for place in found["went"]:
         run = f", run {place['training_run_id']} ({place['run_state']})" if place["training_run_id"] else ""
         score = f", {place['metric']} {place['value']:.3f} on {place['benchmark']}" if place["benchmark"] else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -14,10 +13,17 @@ app = typer.Typer(
     name="rebase",
     help="Retrieval based distillation on Postgres: from existing datasets to a student, every example traceable.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"auto_envvar_prefix": "REBASE", "help_option_names": ["-h", "--help"]},
 )
+
+
+class _show:  # noqa: N801 - a namespace, not a type
+    """What the options of the whole command asked for."""
+
+    traceback = False
 
 
 def _version(asked: bool) -> None:
@@ -40,8 +46,7 @@ def options(
 ) -> None:
     """Options of every command."""
     del version
-    if debug:
-        os.environ["REBASE_DEBUG"] = "1"
+    _show.traceback = debug
 
 
 run.add_to(app)
@@ -59,15 +64,12 @@ def main() -> None:
     try:
         app()
     except RebaseError as error:
-        if os.environ.get("REBASE_DEBUG"):
+        if _show.traceback:
             raise
         from cli.output import complain
 
         complain(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:  # `rebase ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
 
 
 if __name__ == "__main__":

@@ -199,14 +199,23 @@ def finish(
         raise LostClaimError(f"{len(claims) - count} of {len(claims)} rows of {queue.name} went to another worker.")
 
 
-def give_up(connection: Connection, queue: Queue, worker_id: int, claims: Iterable[Claim], error: str) -> None:
+def give_up(
+    connection: Connection,
+    queue: Queue,
+    worker_id: int,
+    claims: Iterable[Claim],
+    error: str,
+    *,
+    least_delay_seconds: float = 0,
+) -> None:
     """After a failed attempt: back to ready with a growing delay, or `failed` once the attempts are used up."""
     claims = list(claims)
     again = [item for item in claims if not item.last]
     last = [item for item in claims if item.last]
     for attempt in {item.attempt for item in again}:
         held = [item for item in again if item.attempt == attempt]
-        finish(connection, queue, worker_id, held, "retry", error=error, delay_seconds=0.5 * 2**attempt)
+        delay = max(0.5 * 2**attempt, least_delay_seconds)
+        finish(connection, queue, worker_id, held, "retry", error=error, delay_seconds=delay)
     finish(connection, queue, worker_id, last, "fail", error=error)
 
 

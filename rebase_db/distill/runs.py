@@ -66,7 +66,10 @@ def request_run(
     hyperparameters: dict[str, Any],
     seed: int,
 ) -> int:
-    """Ask for a training run; the same set, base, hyperparameters and seed find the run that is there. Its id."""
+    """Ask for a training run; the same set, base, hyperparameters and seed find the run that is there. Its id.
+
+    A run that failed is put back.
+    """
     manifest = connection.execute(
         select(TrainingSet.manifest_hash).where(TrainingSet.training_set_id == training_set_id)
     ).scalar_one()
@@ -96,6 +99,7 @@ def request_run(
         )
         .on_conflict_do_nothing(index_elements=["run_key"])
     )
+    queue.revive(connection, queue.DISTILL, "failed", TrainingRun.run_key == key)
     return connection.execute(select(TrainingRun.training_run_id).where(TrainingRun.run_key == key)).scalar_one()
 
 

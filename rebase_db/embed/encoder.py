@@ -277,7 +277,7 @@ class Encoder:
             return None
         try:
             found = unpadded.encode(self._tokenise(texts)["input_ids"], torch.float32)
-        except Exception:  # noqa: BLE001 - whatever the model does not like about it, the padded way remains
+        except (UnsupportedModelError, TypeError, ValueError, RuntimeError, IndexError, KeyError):
             found = np.full_like(wanted, np.nan)
         if np.abs(found - wanted).max() <= _PROBE_TOLERANCE:
             return unpadded

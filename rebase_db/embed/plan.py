@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select, text
 
+from rebase_db import queue
 from rebase_db.database.registry import find_or_insert
 from rebase_db.schema import EmbedChunk, Encoder
 from rebase_db.sql import named
@@ -42,12 +43,13 @@ def chunks_of(encoder_id: int) -> ColumnElement[bool]:
 
 
 def plan_chunks(connection: Connection, encoder_id: int) -> int:
-    """Queue every text that no chunk of this encoder covers yet; the number of chunks added.
+    """Queue every text that no chunk of this encoder covers yet, and chunks that failed again; how many were added.
 
     Texts are numbered densely within a dataset, so what is not covered is what lies beyond the highest covered id.
     """
     # The encoder's row serialises planners, so that two of them do not cover the same texts twice.
     connection.execute(select(Encoder.encoder_id).where(Encoder.encoder_id == encoder_id).with_for_update())
+    queue.revive(connection, queue.EMBED, "failed", chunks_of(encoder_id))
     return connection.execute(
         text(named("plan_chunks")), {"encoder_id": encoder_id, "chunk_texts": CHUNK_TEXTS}
     ).rowcount

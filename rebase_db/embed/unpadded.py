@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 ATTENTION = "rebase_unpadded"
 MAX_THREADS = 16  # beyond it the threads wait for Python's lock; further cores then work inside the operations
 
-_TOKENS_A_BATCH = (
-    1024  # 6 MB of float32 activations at 1,536 wide: near the cache, yet long rows for the matrix product
-)
+_TOKENS_A_BATCH = 1_024  # enough to read the weights seldom, few enough for activations near the cache
+_BATCHES_A_THREAD = 4  # at the least, if the texts allow it: threads that get unequal work then end nearly together
+_FEWEST_TOKENS_A_BATCH = 128
 
 
 class UnsupportedModelError(Exception):

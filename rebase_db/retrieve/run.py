@@ -11,6 +11,7 @@ import numpy as np
 from sqlalchemy import insert, select, text
 
 from rebase_db.database.copy import driver
+from rebase_db.errors import RebaseError
 from rebase_db.faults import FaultPoint, reach
 from rebase_db.retrieve.corpus import require_embedded
 from rebase_db.retrieve.query_vectors import ensure_query_vectors
@@ -130,9 +131,15 @@ def read_requests(connection: Connection, retrieval_ids: Sequence[int]) -> list[
 
 
 def retrieval_counts(connection: Connection, retrieval_id: int) -> dict[str, int]:
-    """What a finished retrieval did, by column, with `rows_linked`: how many rows its ranking has."""
+    """What a finished retrieval did, by column, with `rows_linked`: how many rows its ranking has.
+
+    Raises:
+        RebaseError: It failed.
+    """
     row = connection.execute(
         select(
+            Retrieval.state,
+            Retrieval.error,
             Retrieval.rows_scored,
             Retrieval.rows_entered,
             Retrieval.rows_kept,
@@ -140,7 +147,10 @@ def retrieval_counts(connection: Connection, retrieval_id: int) -> dict[str, int
             Retrieval.mirrors_left_out,
         ).where(Retrieval.retrieval_id == retrieval_id)
     ).one()
-    counts = {name: int(value or 0) for name, value in row._mapping.items()}  # noqa: SLF001 - documented, despite its name
+    state, error, *numbers = row
+    if state != "done":
+        raise RebaseError(f"Retrieval {retrieval_id} is {state}: {error}", hint="Mend the cause and ask again.")
+    counts = {name: int(value or 0) for name, value in zip(row._fields[2:], numbers, strict=True)}
     return counts | {"rows_linked": counts["rows_entered"] + counts["rows_kept"]}
 
 

@@ -1,5 +1,5 @@
 -- Other rows with exactly the content of one row.
-SELECT dataset.name AS dataset, mirror.row_id
+SELECT dataset.name AS dataset, mirror.row_id, mirror.source_index
 FROM source_row AS original
 INNER JOIN source_row AS mirror
     ON mirror.content_hash = original.content_hash

@@ -145,13 +145,13 @@ def write_answers(
     Raises:
         LostClaimError: One of the links went to another worker; roll back.
     """
-    outcomes: dict[tuple[str, str | None], list[Claim]] = defaultdict(list)
+    outcomes: dict[tuple[str, str | None, float], list[Claim]] = defaultdict(list)
     for answer in answers:
         event = "done" if answer.parsed else "reject" if answer.reject_reason else "error"
-        outcomes[event, answer.reject_reason or answer.error].append(claims[answer.link_id])
-    for (event, reason), held in outcomes.items():
+        outcomes[event, answer.reject_reason or answer.error, answer.retry_after or 0].append(claims[answer.link_id])
+    for (event, reason, delay), held in outcomes.items():
         if event == "error":
-            queue.give_up(connection, queue.TRANSFORM, worker_id, held, reason or "")
+            queue.give_up(connection, queue.TRANSFORM, worker_id, held, reason or "", least_delay_seconds=delay)
         else:
             queue.finish(connection, queue.TRANSFORM, worker_id, held, event, error=reason)
     values = [_generation(answer, claims[answer.link_id], worker_id, teacher_id, prompt_id) for answer in answers]
@@ -199,7 +199,7 @@ def _storable(raw: str | None) -> str | None:
 
 
 def requeue_for(connection: Connection, task_version_id: int, encoder_id: int, teacher_id: int, prompt_id: int) -> int:
-    """Put back the finished links whose last answer came from another teacher or prompt; their number.
+    """Put back links that failed, and those whose last answer came from another teacher or prompt; their number.
 
     Their old calls and examples stay; a new call will be a further attempt of the same link.
     """
@@ -212,10 +212,10 @@ def requeue_for(connection: Connection, task_version_id: int, encoder_id: int, t
         )
         .exists()
     )
-    which = task_links(task_version_id, encoder_id) & elsewhere
-    return sum(
-        queue.revive(connection, queue.TRANSFORM, state, which)
-        for state in ("transformed", "distilled", "rejected", "failed")
+    links = task_links(task_version_id, encoder_id)
+    return queue.revive(connection, queue.TRANSFORM, "failed", links) + sum(
+        queue.revive(connection, queue.TRANSFORM, state, links & elsewhere)
+        for state in ("transformed", "distilled", "rejected")
     )
 
 

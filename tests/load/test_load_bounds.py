@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event
 
+from rebase_db.database.copy import copy_in
 from rebase_db.ingest import load
 from rebase_db.ingest.encode import TextIds
 from rebase_db.ingest.load import load_dataset
@@ -31,14 +32,13 @@ def counted(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[st
     def note(*args: Any) -> None:
         statements.append(args[2])
 
-    def copy_in(connection: Any, table: str, *args: Any) -> None:
+    def copy(connection: Any, table: str, *args: Any) -> None:
         statements.append(f"COPY {table}")
-        copy(connection, table, *args)
+        copy_in(connection, table, *args)
 
-    copy = load.copy_in
     event.listen(engine, "before_cursor_execute", note)
     with monkeypatch.context() as patch:
-        patch.setattr(load, "copy_in", copy_in)
+        patch.setattr(load, "copy_in", copy)
         yield statements
     event.remove(engine, "before_cursor_execute", note)
 
@@ -63,32 +63,27 @@ def test_statements_do_not_grow_with_rows_or_splits(engine: Engine, monkeypatch:
     assert len(set(sent["grown"])) == 1, sent
 
 
-@pytest.mark.parametrize(("remembered", "flush"), [(1, 8 << 20), (7, 8 << 20), (7, 200), (500_000, 1), (500_000, 700)])
-def test_small_memories_give_the_same_database(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, remembered: int, flush: int
-) -> None:
+def test_small_memories_give_the_same_database(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     def source(name: str, rows: int) -> SourceDataset:
         splits = (split_of(ROWS[:rows], config) for config in ("one", "two"))
         return dataset_of(name, *splits, description="text 3")
 
     for rows in (25, 60):
         load_dataset(engine, source("usual", rows))
-    monkeypatch.setattr(TextIds, "REMEMBERED", remembered)
-    monkeypatch.setattr(load, "BYTES_A_FLUSH", flush)
-    for rows in (25, 60):
-        load_dataset(engine, source("small", rows))
-    assert stored_rows(engine, "small") == stored_rows(engine, "usual")
-    assert stored_texts(engine, "small") == stored_texts(engine, "usual")
-    usual, small = fetch(
-        engine,
-        "SELECT array_agg((row_id, column_id, text_id)::text ORDER BY row_id, column_id) FROM cell GROUP BY dataset_id",
-    )
-    assert usual == small
-    first, second = fetch(
-        engine,
-        "SELECT array_agg((ingest_id, texts_added, cells_added)::text ORDER BY 1) FROM ingest GROUP BY dataset_id",
-    )
-    assert first == second
+    sizes = [(1, 8 << 20), (7, 8 << 20), (7, 200), (500_000, 1), (500_000, 700)]
+    for remembered, flush in sizes:
+        monkeypatch.setattr(TextIds, "REMEMBERED", remembered)
+        monkeypatch.setattr(load, "BYTES_A_FLUSH", flush)
+        name = f"{remembered} remembered, {flush} bytes a flush"
+        for rows in (25, 60):
+            load_dataset(engine, source(name, rows))
+        assert stored_rows(engine, name) == stored_rows(engine, "usual")
+        assert stored_texts(engine, name) == stored_texts(engine, "usual")
+    for columns, table in (("row_id, column_id, text_id", "cell"), ("ingest_id, texts_added, cells_added", "ingest")):
+        query = f"SELECT array_agg(({columns})::text ORDER BY {columns}) FROM {table} GROUP BY dataset_id"  # noqa: S608 - no input
+        contents = fetch(engine, query)
+        assert len(contents) == 1 + len(sizes)
+        assert all(found == contents[0] for found in contents)
 
 
 def generated(rows: int) -> SourceDataset:
@@ -98,12 +93,12 @@ def generated(rows: int) -> SourceDataset:
         size = 4096
         for first in range(0, rows, size):
             index = list(range(first, min(first + size, rows)))
-            cells = [
+            cells: list[list[str | None]] = [
                 [f"{n} {'words of its own ' * 10}" for n in index],
                 [f"label {n % 100}" for n in index],
                 [str(n % 1000) for n in index],
             ]
-            yield Batch(index, [None] * len(index), cells)  # type: ignore[arg-type] - lists of str are lists of str | None
+            yield Batch(index, [None] * len(index), cells)
 
     columns = tuple(Column(name, "string") for name in ("text", "label", "number"))
     split = Split("default", "train", "test:generated", str(rows), rows, columns, (), read)

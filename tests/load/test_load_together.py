@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ROWS: list[Row] = [{"a": f"text {n}", "b": str(n % 3)} for n in range(10)]
 MORE: list[Row] = [{"a": f"text {n}", "c": str(n)} for n in range(5, 12)]
 
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
 
 @pytest.fixture
 def until_another_waits(engine: Engine) -> Callable[[int], None]:
@@ -32,8 +34,7 @@ def until_another_waits(engine: Engine) -> Callable[[int], None]:
         pause = threading.Event()
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             for _ in range(1000):
-                waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"
-                if connection.execute(text(waiting)).scalar_one():
+                if connection.execute(text(WAITING)).scalar_one():
                     return
                 pause.wait(0.01)
         raise AssertionError("the other load never waited")

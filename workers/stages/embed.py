@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rebase_db.lease import Lease
     from rebase_db.queue import Claim
 
+
 class EmbedStage:
     """Embeds what is queued for one encoder."""
 
