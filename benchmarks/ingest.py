@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow.parquet as pq
-from common import Timings, arguments, data_folder, fresh_database, peak_mib, peak_of, server
 from sqlalchemy import bindparam, insert, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
+from benchmarks.common import Timings, arguments, data_folder, fresh_database, peak_mib, peak_of, server
 from rebase_db.database.copy import driver
 from rebase_db.hashing import canonical_json
 from rebase_db.ingest.load import load_dataset
@@ -192,7 +192,7 @@ def main() -> None:
                         sys.exit(f"{run.__name__} left {counts(engine)} rows, expected {expected}")
     print(f"{expected[1]:,} rows, {expected[2]:,} texts and {expected[3]:,} cells of {expected[0]} datasets.")
     timings.table("rebase", "ingest")
-    print(f"\nPeak memory of `rebase ingest`: {peak_of(__file__, '--data', str(parsed.data), '--only-rebase'):.0f} MiB")
+    print(f"\nPeak memory of `rebase ingest`: {peak_of('ingest', '--data', str(parsed.data), '--only-rebase'):.0f} MiB")
 
 
 if __name__ == "__main__":

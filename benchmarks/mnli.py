@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 
 import yaml
-from common import arguments, data_folder, fresh_database, server
-from real_corpus import fill_vectors, load_corpus
 
+from benchmarks.common import arguments, data_folder, fresh_database, server
+from benchmarks.real_corpus import fill_vectors, load_corpus
 from cli.output import TerminalReporter
 from rebase_db.lease import Lease
 from rebase_db.task.load import load_task

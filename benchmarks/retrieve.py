@@ -14,9 +14,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
-from common import Timings, arguments, data_folder, fresh_database, peak_mib, peak_of, server
-from real_corpus import fill_vectors, load_corpus
 
+from benchmarks.common import Timings, arguments, data_folder, fresh_database, peak_mib, peak_of, server
+from benchmarks.real_corpus import fill_vectors, load_corpus
 from rebase_db import queue
 from rebase_db.embed.encoder import load_encoder
 from rebase_db.lease import Lease
@@ -167,7 +167,8 @@ def main() -> None:
                     timings.seconds["loop over cells"][0] *= len(versions) / len(tasks)
     print(f"{len(versions)} tasks, top {TOP_N:,}; the loop measured on {parsed.loop_tasks} of them and multiplied.")
     timings.table("rebase", "retrieval of all tasks")
-    print(f"\nPeak memory: {peak_of(__file__, '--data', str(parsed.data), '--only-rebase'):.0f} MiB")
+    peak, model = peak_of("retrieve", "--data", str(parsed.data), "--only-rebase"), peak_of("embed", "--only-load")
+    print(f"\nPeak memory: {peak:.0f} MiB, of which {model:.0f} MiB the model.")
 
 
 if __name__ == "__main__":

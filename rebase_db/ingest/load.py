@@ -334,7 +334,10 @@ class _Load:
         first = self.last_row_id + 1
         self.last_row_id += count
         rows = zip(batch.source_index, batch.source_key, contents, digests, strict=True)
-        ids, new = self.texts.assign({value for column in batch.cells for value in column if value is not None})
+        # Not a set, whose order differs from process to process: the same source gets the same ids.
+        ids, new = self.texts.assign(
+            dict.fromkeys(value for column in batch.cells for value in column if value is not None)
+        )
         cells, cell_count = encode.cell_tuples(
             self.dataset_id, range(first, first + count), column_ids, batch.cells, ids
         )

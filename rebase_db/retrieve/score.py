@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from rebase_db.errors import RebaseError
 from rebase_db.retrieve.corpus import DatasetCells, description_vectors, read_cells, read_vectors

@@ -28,6 +28,7 @@ from transformers import (
     BertModel,
     MPNetConfig,
     MPNetModel,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaModel,
@@ -356,11 +357,11 @@ def tiny_encoder(folder: Path, kind: str) -> SentenceTransformer:
         "pad_token_id": 1,
         "initializer_range": 0.5,
     }
-    transformer = {
+    transformer: PreTrainedModel = {
         "bert": lambda: BertModel(BertConfig(**sizes, **limits)),
         "roberta": lambda: RobertaModel(RobertaConfig(**sizes, **limits)),
         "mpnet": lambda: MPNetModel(MPNetConfig(**sizes, **limits)),
-    }[kind.partition("-")[0]]()
+    }[kind.partition("-")[0]]()  # type: ignore[no-untyped-call]
     base = folder / "base"
     transformer.save_pretrained(base)
     tiny_tokenizer("<s>", "</s>", "<pad>").save_pretrained(base)

@@ -75,6 +75,15 @@ def test_a_text_is_stored_once_in_all_splits_of_a_dataset_and_again_in_another(e
     assert all(bytes(digest) == hashlib.sha256(value.encode()).digest() for digest, value in digests)
 
 
+def test_text_ids_depend_on_the_source_alone(engine: Engine) -> None:
+    rows: list[Row] = [{"a": f"a{n}", "b": f"b{n}" if n else "a0"} for n in range(20)]
+    load_dataset(engine, dataset_of("d", split_of(rows), description="D."))
+    # As they come, column by column of a batch of three; a set would give them in an order of the process's own.
+    batches = [rows[first : first + 3] for first in range(0, 20, 3)]
+    expected = dict.fromkeys(row[name] for batch in batches for name in ("a", "b") for row in batch)
+    assert stored_texts(engine, "d") == ["D.", *expected]
+
+
 def test_a_hash_depends_on_content_alone(engine: Engine) -> None:
     load_dataset(engine, dataset_of("one", split_of([{"a": "1", "b": "2"}, {"a": "1", "b": None}])))
     load_dataset(engine, dataset_of("two", split_of([{"b": "2", "a": "1"}, {"a": "1"}], "other")))

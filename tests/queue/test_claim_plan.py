@@ -12,7 +12,6 @@ from sqlalchemy import event, text, update
 from rebase_db import queue
 from rebase_db.database.copy import driver
 from rebase_db.embed.plan import chunks_of
-from rebase_db.queue import Queue
 from rebase_db.retrieve.run import retrievals_of
 from rebase_db.schema import EmbedChunk
 from rebase_db.transform.store import task_links
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Engine
 
+    from rebase_db.queue import Queue
     from tests.schema.chain import Row
 
 ROWS = 20_000
@@ -100,7 +100,7 @@ def explain(
     cursor.execute(f"PREPARE asked AS {statement}".encode())
     values = sql.SQL(", ").join(sql.Literal(parameters[name]) for name in names)
     cursor.execute(sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE asked({})").format(values))
-    (plan,) = cursor.fetchone() or ()
+    ((plan,),) = cursor.fetchall()
     cursor.execute("DEALLOCATE asked")
     return list(nodes_of(plan[0]["Plan"]))
 
@@ -111,10 +111,10 @@ def nodes_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes_of(child)
 
 
-def rows_looked_at(nodes: list[dict[str, Any]]) -> float:
+def rows_looked_at(nodes: list[dict[str, Any]]) -> int:
     """Rows that scans of tables and indexes read, kept or thrown away."""
     return sum(
-        node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
+        round(node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)))
         for node in nodes
         if "Scan" in node["Node Type"] and ("Relation Name" in node or "Index Name" in node)
     )
@@ -131,7 +131,8 @@ def test_a_claim_reads_its_batch_by_the_partial_index(
     nodes = explain(connection, *claim, generic=generic)
     assert [node["Index Name"] for node in nodes if node["Node Type"] == "Index Scan"].count(index) == 1, nodes
     assert not [node for node in nodes if node["Node Type"] == "Seq Scan"], nodes
-    assert BATCH <= rows_looked_at(nodes) <= 4 * BATCH + 2 * BATCH, nodes
+    print("LOOKED", stage, generic, rows_looked_at(nodes), [(n["Node Type"], n.get("Index Name")) for n in nodes])
+    assert BATCH <= rows_looked_at(nodes) <= 4 * BATCH, nodes
 
 
 @pytest.mark.parametrize("stage", SCOPES)
@@ -163,9 +164,7 @@ def force_nested_loops(connection: Connection) -> None:
         connection.execute(text("SELECT set_config(:name, 'off', true)"), {"name": setting})
 
 
-def test_a_claim_takes_no_more_than_its_limit_when_the_planner_loops(
-    many: tuple[Engine, dict[str, Row]], connection: Connection
-) -> None:
+def test_a_claim_takes_no_more_than_its_limit_when_the_planner_loops(connection: Connection) -> None:
     me = rows.add_worker(connection)
     force_nested_loops(connection)
     assert len(queue.claim(connection, queue.EMBED, me, BATCH)) == BATCH
@@ -181,4 +180,5 @@ def test_a_limit_in_a_subquery_is_exceeded_in_the_same_place(connection: Connect
     taken = connection.execute(
         update(EmbedChunk).where(EmbedChunk.embed_chunk_id.in_(picked)).values(ready_at=NOW)
     ).rowcount
+    print("TAKEN", taken)
     assert taken > BATCH
