@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow.parquet as pq
-from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy import LargeBinary, bindparam, insert, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
@@ -133,8 +133,10 @@ def to_sql(engine: Engine, corpus: Path) -> None:
             ).scalar_one()
             for table in MODELS:
                 frame = pd.DataFrame(rows[table]).assign(dataset_id=dataset_id)
-                types: Any = {"content": JSONB} if table == "source_row" else None
-                frame.to_sql(table, connection, if_exists="append", index=False, dtype=types)
+                # What to_sql cannot guess from objects; everything else is its default.
+                types = {"content": JSONB, "content_hash": LargeBinary, "sha256": LargeBinary}
+                known: Any = {column: kind for column, kind in types.items() if column in frame}
+                frame.to_sql(table, connection, if_exists="append", index=False, dtype=known)
 
 
 def copy_tables(engine: Engine, exported: dict[str, bytes]) -> None:

@@ -35,17 +35,20 @@ def open_engine(*, check_schema: bool = True) -> Engine:
         DatabaseError: One sentence for each way it cannot be used.
     """
     url = settings.database_url()
-    if url is None:
-        engine = engine_for(embedded.start(settings.home()))
-        if check_schema and current_revision(engine) != HEAD:
-            from rebase_db.database import migrate
+    engine = engine_for(embedded.start(settings.home()) if url is None else url)
+    try:
+        if url is None:
+            if check_schema and current_revision(engine) != HEAD:
+                from rebase_db.database import migrate
 
-            migrate.upgrade(engine)
-        return engine
-    engine = engine_for(url)
-    check_server(engine)
-    if check_schema:
-        check_revision(engine)
+                migrate.upgrade(engine)
+        else:
+            check_server(engine)
+            if check_schema:
+                check_revision(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 

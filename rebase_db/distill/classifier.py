@@ -74,7 +74,7 @@ def train_classifier(
         base: An encoder, as `resolve_base` knows it.
         hyperparameters: See there.
         folder: Where the student goes; absent until it is whole.
-        on_metric: Told `loss` (mean since it was last told) and `learning_rate`, at about fifty steps. What it raises
+        on_metric: Told `loss` (mean since it was last told) and `learning_rate`, at 50 to 100 steps. What it raises
             ends the training.
         should_stop: Asked after every step.
 

@@ -94,7 +94,7 @@ def _best(order_by: NDArray[np.float64], count: int) -> NDArray[np.int64]:
 def _drop_mirrors(
     best: NDArray[np.int64], groups: NDArray[np.int64], top_n: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Keep the first row of every group; also (passed over, kept) for what was passed over on the way to `top_n` rows."""
+    """Keep the first row of every group; also (passed over, kept) for the others met on the way to `top_n` rows."""
     order = np.arange(len(best))
     grouped = order[groups != NO_MIRROR]
     _, first, inverse = np.unique(groups[grouped], return_index=True, return_inverse=True)

@@ -76,7 +76,7 @@ def score_corpus(connection: Connection, encoder_id: int, queries: Sequence[Quer
         for cells in group:
             offset = offsets[cells.dataset_id]
             scores, columns = best_cells(cells, cosines[offset : offset + cells.texts])
-            if np.isnan(scores).any():
+            if np.isnan(scores).any() or cells.dataset_id not in descriptions:
                 raise RebaseError(
                     f"Dataset {cells.dataset_id} has texts without a vector under encoder {encoder_id}.",
                     hint="Its embed chunks say it is complete, so vectors were removed by hand: embed it again.",

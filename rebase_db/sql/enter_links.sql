@@ -1,4 +1,5 @@
--- Rows that were never linked to this task version under this encoder enter.
+-- Rows that were never linked to this task version under this encoder enter; by id, in which order their keys are
+-- checked soonest.
 INSERT INTO retrieval_link (
     task_version_id, encoder_id, dataset_id, row_id, input_column_id, output_column_id,
     input_score, output_score, dataset_score, score, rank, entered_by, state
@@ -7,5 +8,5 @@ SELECT
     :task_version_id, :encoder_id, dataset_id, row_id, input_column_id, output_column_id,
     input_score, output_score, dataset_score, score, rank, :retrieval_id, 'retrieved'
 FROM selection
-ORDER BY rank
+ORDER BY dataset_id, row_id
 ON CONFLICT (task_version_id, encoder_id, dataset_id, row_id) DO NOTHING
