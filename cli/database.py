@@ -21,10 +21,10 @@ def up() -> None:
         open_database()
         talk.print("It is up, and its schema is current.")
         return
-    engine = open_database()
+    open_database()
     embedded.keep_running(settings.home())
     talk.print(f"The embedded database is up in {settings.home()}.", markup=False)
-    data.print(engine.url.render_as_string(hide_password=True).replace("+psycopg", ""), markup=False, soft_wrap=True)
+    data.print(embedded.start(settings.home()), markup=False, soft_wrap=True)
 
 
 def down() -> None:

@@ -50,8 +50,10 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     model = " ".join(part for part in (found["teacher_provider"], found["teacher_model"]) if part)
     yield (
         "made by",
-        f"{model}, prompt {found['prompt_name']}, call {found['generation_id']}, "
-        f"{found['generated_at']:%Y-%m-%d %H:%M}",
+        (
+            f"{model}, prompt {found['prompt_name']}, call {found['generation_id']}, "
+            f"{found['generated_at']:%Y-%m-%d %H:%M}"
+        ),
     )
     if found["displaced_by"] is not None:
         yield "displaced", f"by retrieval {found['displaced_by']}; the rank below is its last one"

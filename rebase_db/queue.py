@@ -311,6 +311,14 @@ def move(connection: Connection, queue: Queue, state: str, event: str, which: Co
     return connection.execute(select(func.count()).select_from(moved).add_cte(logged)).scalar_one()
 
 
+def failure(connection: Connection, queue: Queue, scope: ColumnElement[bool]) -> str | None:
+    """The error of a row that failed for good; None when there is none."""
+    table = queue.table
+    return connection.execute(
+        select(table.c.error).where(queue.in_state("failed"), scope).order_by(queue.key).limit(1)
+    ).scalar_one_or_none()
+
+
 def counts(connection: Connection, queue: Queue, scope: ColumnElement[bool] | None = None) -> dict[str, int]:
     """Number of eligible rows in each state, for those states that have any."""
     table = queue.table

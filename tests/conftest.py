@@ -59,7 +59,11 @@ def server_url() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="rebase-test-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         home.chmod(0o755)
-        yield embedded.start(home)
+        url = embedded.start(home)
+        # Nobody's data: what a crash of the machine would lose need not be waited for, a thousand databases long.
+        settings = ("fsync", "synchronous_commit", "full_page_writes")
+        _administer(url, *(f"ALTER SYSTEM SET {name} = off" for name in settings), "SELECT pg_reload_conf()")
+        yield url
         embedded.stop(home)
 
 

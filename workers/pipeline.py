@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from rebase_db import queue
 from rebase_db.distill.runs import Base, read_run, request_run
 from rebase_db.distill.training_set import FrozenSet, freeze
 from rebase_db.embed.plan import plan_chunks, register_encoder
@@ -19,7 +20,7 @@ from rebase_db.lineage.model_card import write_model_card
 from rebase_db.retrieve.run import request_retrieval, retrieval_counts
 from rebase_db.task.store import StoredTask, add_task, find_task
 from rebase_db.transform.store import transform_counts
-from workers.runner import drain
+from workers.runner import Stage, drain
 from workers.stages.distill import DistillStage
 from workers.stages.embed import EmbedStage
 from workers.stages.retrieve import RetrieveStage
@@ -191,7 +192,7 @@ class Pipeline:
 
             stage = DistillStage(self.engine, self.lease, run_id, on_metric)
             counts = drain(self.engine, self.lease, stage, lambda _: None)
-        _require_none_failed(counts, "training runs")
+        _require_none_failed(self.engine, stage, counts, "training runs")
         with self.engine.connect() as connection:
             write_model_card(connection, run_id)
         return run_id
@@ -266,10 +267,14 @@ def embed_corpus(
 
         progress.note("chunks of texts")
         counts = drain(engine, lease, stage, on_counts)
-    _require_none_failed(counts, "chunks of texts")
+    _require_none_failed(engine, stage, counts, "chunks of texts")
 
 
-def _require_none_failed(counts: dict[str, int], what: str) -> None:
+def _require_none_failed(engine: Engine, stage: Stage, counts: dict[str, int], what: str) -> None:
     failed = counts.get("failed", 0)
     if failed:
-        raise RebaseError(f"{failed} {what} failed for good.", hint="`rebase status` shows the errors.")
+        with engine.connect() as connection:
+            error = queue.failure(connection, stage.queue, stage.scope)
+        raise RebaseError(
+            f"{failed} {what} failed for good, the first with: {error}", hint="Mend the cause and run this again."
+        )

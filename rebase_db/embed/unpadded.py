@@ -3,7 +3,8 @@
 The texts of a batch are laid end to end as one row of tokens. All layers but attention treat tokens one by one and see
 a dense matrix; attention runs over each stretch of equally long texts at once, as a rectangle without a mask. This is
 the form that sentence-transformers itself gives a model with flash attention 2 (`cu_seq_lens_q`), so the model's own
-modules and pooling are used as they are; only the attention function is ours, through the registry of transformers.
+modules and pooling are used as they are; only the attention function is ours, through the registry of transformers,
+and in models of the BERT family the layers can be (`rebase_db.embed.fused`).
 
 Batches are shared by threads that compute with one core each, instead of all cores working on one batch: small matrices
 stay in a core's own cache, and no core waits for another at the end of every operation.
@@ -11,6 +12,7 @@ stay in a core's own cache, and no core waits for another at the end of every op
 
 from __future__ import annotations
 
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,9 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 from transformers import AttentionInterface
 
+from rebase_db.embed.fused import FusedLayer, attend, is_fusible
 from rebase_db.embed.packing import pack
 
 if TYPE_CHECKING:
@@ -30,13 +34,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
+    from transformers import PreTrainedModel
 
 ATTENTION = "rebase_unpadded"
 MAX_THREADS = 16  # beyond it the threads wait for Python's lock; further cores then work inside the operations
 
-_TOKENS_A_BATCH = 1_024  # enough to read the weights seldom, few enough for activations near the cache
-_BATCHES_A_THREAD = 4  # at the least, if the texts allow it: threads that get unequal work then end nearly together
-_FEWEST_TOKENS_A_BATCH = 128
+_MOST_TOKENS_A_BATCH = 2_048  # enough to read the weights seldom; more would only push activations out of the cache
+_FEWEST_TOKENS_A_BATCH = 128  # fewer cost more in reading weights than another thread saves
 
 
 class UnsupportedModelError(Exception):
@@ -44,7 +48,7 @@ class UnsupportedModelError(Exception):
 
 
 def unpadded_attention(
-    module: torch.nn.Module,
+    module: nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -77,16 +81,7 @@ def unpadded_attention(
     wanted = [name for name in changes if options.get(name) is not None and options[name] is not False]
     if getattr(module, "is_causal", False) or wanted:
         raise UnsupportedModelError
-    heads, width = query.shape[1], query.shape[3]
-    rows = [tensor.transpose(1, 2)[0] for tensor in (query, key, value)]
-    parts: list[torch.Tensor] = []
-    for first, count, length in stretches:
-        q, k, v = (
-            row[first : first + count * length].view(count, length, heads, width).transpose(1, 2) for row in rows
-        )
-        out = functional.scaled_dot_product_attention(q, k, v, scale=scaling)
-        parts.append(out.transpose(1, 2).reshape(count * length, heads, width))
-    return (parts[0] if len(parts) == 1 else torch.cat(parts)).unsqueeze(0), None
+    return attend([tensor[0].transpose(0, 1) for tensor in (query, key, value)], stretches, scaling)[None], None
 
 
 AttentionInterface.register(ATTENTION, unpadded_attention)
@@ -95,17 +90,18 @@ AttentionInterface.register(ATTENTION, unpadded_attention)
 class UnpaddedModel:
     """A sentence-transformers model on the CPU that takes texts as lists of token ids and wastes nothing on padding.
 
-    Takes the model over: its attention is replaced. Whether the result equals that of the untouched model is for the
-    caller to probe, see `rebase_db.embed.encoder`.
+    Takes the model over: its attention and layers are replaced. Whether the result equals that of the untouched model
+    is for the caller to probe (see `rebase_db.embed.encoder`), and then to `keep` or `release`.
 
     Args:
         model: Its first module is a text transformer.
+        fuse: Replace the layers that can be; they compute in float32 whatever `encode` is told.
 
     Raises:
         UnsupportedModelError: Its attention cannot be replaced.
     """
 
-    def __init__(self, model: SentenceTransformer) -> None:
+    def __init__(self, model: SentenceTransformer, *, fuse: bool) -> None:
         transformer = model.transformers_model
         if transformer is None or not transformer.is_backend_compatible():  # type: ignore[no-untyped-call]
             raise UnsupportedModelError
@@ -115,6 +111,9 @@ class UnpaddedModel:
         self._transformer = transformer
         self._attention_before = transformer.config._attn_implementation  # noqa: SLF001 - transformers has no other way
         transformer.set_attn_implementation(ATTENTION)
+        self._layers_before = _fusible_layers(transformer) if fuse else []
+        for stack, index, layer in self._layers_before:
+            stack[index] = FusedLayer(layer)
         self._start_threads(torch.get_num_threads())
 
     def _start_threads(self, cores: int) -> None:
@@ -130,8 +129,14 @@ class UnpaddedModel:
             started.result()
         torch.set_num_threads(cores)  # each worker keeps its number, but the last call sets that of threads to come
 
+    def keep(self) -> None:
+        """Let go of the layers that were replaced, and of the memory their weights take."""
+        self._layers_before.clear()
+
     def release(self) -> None:
-        """Give the model back with its own attention, and end the threads."""
+        """Give the model back with its own attention and layers, and end the threads."""
+        for stack, index, layer in self._layers_before:
+            stack[index] = layer
         self._transformer.set_attn_implementation(self._attention_before)
         self._pool.shutdown()
 
@@ -145,10 +150,8 @@ class UnpaddedModel:
         Returns:
             Unit vectors, one row a text, in the order of the texts.
         """
-        lengths = [len(ids) for ids in token_ids]
-        share = sum(lengths) // (self._threads * _BATCHES_A_THREAD)
         waiting: SimpleQueue[NDArray[np.intp]] = SimpleQueue()
-        for batch in pack(lengths, min(_TOKENS_A_BATCH, max(_FEWEST_TOKENS_A_BATCH, share)), padded=False):
+        for batch in self._even_batches([len(ids) for ids in token_ids]):
             waiting.put(batch)
         vectors = np.empty((len(token_ids), self._width), dtype=np.float32)
 
@@ -162,6 +165,12 @@ class UnpaddedModel:
         for done in [self._pool.submit(work) for _ in range(self._threads)]:
             done.result()
         return vectors
+
+    def _even_batches(self, lengths: list[int]) -> list[NDArray[np.intp]]:
+        """Batches of about the same size, as many for each thread, so that no thread is left with nothing to do."""
+        rounds = max(1, math.ceil(sum(lengths) / (self._threads * _MOST_TOKENS_A_BATCH)))
+        share = math.ceil(sum(lengths) / (self._threads * rounds))
+        return pack(lengths, max(_FEWEST_TOKENS_A_BATCH, share), padded=False)
 
     def _forward(self, batch: list[Sequence[int]]) -> NDArray[np.float32]:
         lengths = np.array([len(ids) for ids in batch])
@@ -186,6 +195,15 @@ def _position_offset(model: SentenceTransformer) -> int:
     """The number of a text's first position: 0, or one past the padding id in the family of RoBERTa."""
     for module in model.modules():
         padding_id = getattr(module, "padding_idx", None)
-        if isinstance(padding_id, int) and isinstance(getattr(module, "position_embeddings", None), torch.nn.Embedding):
+        if isinstance(padding_id, int) and isinstance(getattr(module, "position_embeddings", None), nn.Embedding):
             return padding_id + 1
     return 0
+
+
+def _fusible_layers(transformer: PreTrainedModel) -> list[tuple[nn.ModuleList, int, nn.Module]]:
+    """Each layer that `FusedLayer` can stand in for, with its stack and place in it."""
+    stacks = [module for module in transformer.modules() if isinstance(module, nn.ModuleList)]
+    activation = getattr(transformer.config, "hidden_act", "")
+    return [
+        (stack, index, layer) for stack in stacks for index, layer in enumerate(stack) if is_fusible(layer, activation)
+    ]

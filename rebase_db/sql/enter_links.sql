@@ -1,5 +1,4 @@
--- Rows that were never linked to this task version under this encoder enter; by id, in which order their keys are
--- checked soonest.
+-- Rows that were never linked to this task version under this encoder enter.
 INSERT INTO retrieval_link (
     task_version_id, encoder_id, dataset_id, row_id, input_column_id, output_column_id,
     input_score, output_score, dataset_score, score, rank, entered_by, state
@@ -8,5 +7,5 @@ SELECT
     :task_version_id, :encoder_id, dataset_id, row_id, input_column_id, output_column_id,
     input_score, output_score, dataset_score, score, rank, :retrieval_id, 'retrieved'
 FROM selection
-ORDER BY dataset_id, row_id
+ORDER BY rank
 ON CONFLICT (task_version_id, encoder_id, dataset_id, row_id) DO NOTHING

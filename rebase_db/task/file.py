@@ -46,7 +46,7 @@ class Student(Strict):
     kind: Literal["classifier"] = "classifier"
     base: Text = DEFAULT_ENCODER
     epochs: int = Field(default=3, ge=1)
-    learning_rate: float = Field(default=5e-5, gt=0)
+    learning_rate: float = Field(default=1e-4, gt=0)
     batch_size: int = Field(default=16, ge=1)
     max_tokens: int = Field(default=256, ge=1)
     seed: int = Field(default=3407, ge=0, lt=2**32)

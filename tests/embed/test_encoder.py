@@ -34,6 +34,7 @@ from transformers import (
     RobertaModel,
 )
 
+from rebase_db.embed import unpadded
 from rebase_db.embed.encoder import (
     DEFAULT_ENCODER,
     Encoder,
@@ -42,6 +43,7 @@ from rebase_db.embed.encoder import (
     encoder_identity,
     load_encoder,
 )
+from rebase_db.embed.fused import FusedLayer
 from rebase_db.embed.unpadded import UnsupportedModelError, unpadded_attention
 from rebase_db.hashing import file_hash
 
@@ -98,19 +100,28 @@ class TestEncode:
         self, encoder: Encoder, reference: SentenceTransformer
     ) -> None:
         assert encoder._unpadded is not None
+        assert any(isinstance(module, FusedLayer) for module in encoder._model.modules())
         assert_same(encoder.encode(ODD_TEXTS), plain(reference, ODD_TEXTS))
 
-    def test_the_padded_way_gives_them_too(
-        self, encoder: Encoder, reference: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("way", ["padded", "unpadded"])
+    def test_the_other_ways_give_them_too(
+        self, reference: SentenceTransformer, monkeypatch: pytest.MonkeyPatch, way: str
     ) -> None:
-        assert encoder._unpadded is not None
-        encoder._unpadded._transformer.set_attn_implementation("sdpa")
-        monkeypatch.setattr(encoder, "_unpadded", None)
-        try:
-            assert_same(encoder.encode(ODD_TEXTS), plain(reference, ODD_TEXTS))
-        finally:
-            monkeypatch.undo()
-            encoder._unpadded._transformer.set_attn_implementation("rebase_unpadded")
+        if way == "padded":
+            monkeypatch.setattr(Encoder, "_probe_unpadded", lambda _: None)
+        else:
+            monkeypatch.setattr(unpadded, "is_fusible", lambda *_: False)
+        encoder = load_encoder(device="cpu")
+        assert (encoder._unpadded is None) == (way == "padded")
+        assert_same(encoder.encode(ODD_TEXTS), plain(reference, ODD_TEXTS))
+
+    def test_a_way_that_does_not_agree_is_not_taken(
+        self, reference: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(FusedLayer, "forward", lambda _self, states, *_, **__: states + 1e-3)
+        encoder = load_encoder(device="cpu")
+        assert not any(isinstance(module, FusedLayer) for module in encoder._model.modules())
+        assert_same(encoder.encode(ODD_TEXTS[:4]), plain(reference, ODD_TEXTS[:4]))
 
     def test_vectors_have_unit_length(self, encoder: Encoder) -> None:
         assert np.abs(np.linalg.norm(encoder.encode(ODD_TEXTS), axis=1) - 1).max() < 1e-6
@@ -301,11 +312,13 @@ class TestRefusals:
         assert not (tmp_path / "ran").exists()
 
     def test_what_the_encoder_cannot_do_is_said(self, tmp_path: Path) -> None:
-        with pytest.raises(EncoderError, match="reads at most 256 tokens"):
+        with pytest.raises(EncoderError, match="reads 3 to 256 tokens of a text, not 257"):
             encoder_identity(max_tokens=257)
         with pytest.raises(EncoderError, match="no precision float8") as caught:
             load_encoder(precision="float8")
         assert "float16" in caught.value.hint
+        with pytest.raises(EncoderError, match="no device abacus here"):
+            load_encoder(device="abacus")
         tiny_encoder(tmp_path, "bert")
         weights = load_file(tmp_path / "model.safetensors")
         weights["embeddings.LayerNorm.weight"].fill_(torch.nan)
@@ -359,6 +372,7 @@ def tiny_encoder(folder: Path, kind: str) -> SentenceTransformer:
     }
     transformer: PreTrainedModel = {
         "bert": lambda: BertModel(BertConfig(**sizes, **limits)),
+        "relu": lambda: BertModel(BertConfig(**sizes, **limits, hidden_act="relu")),
         "roberta": lambda: RobertaModel(RobertaConfig(**sizes, **limits)),
         "mpnet": lambda: MPNetModel(MPNetConfig(**sizes, **limits)),
     }[kind.partition("-")[0]]()  # type: ignore[no-untyped-call]
@@ -384,6 +398,7 @@ class TestOtherEncoders:
             ("bert-max+cls", 16, True),
             ("bert-mean_sqrt_len_tokens+weightedmean+lasttoken", 96, True),
             ("roberta", 32, True),
+            ("relu", 32, True),
             ("mpnet", 32, False),
             ("static", 24, False),
         ],
