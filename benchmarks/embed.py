@@ -16,7 +16,7 @@ from sentence_transformers import SentenceTransformer
 from sqlalchemy import text
 
 from benchmarks.common import Timings, arguments, data_folder, fresh_database, peak_mib, peak_of, server
-from rebase_db.embed.encoder import encoder_identity, load_encoder
+from rebase_db.embed.encoder import load_encoder
 from rebase_db.embed.plan import plan_chunks, register_encoder
 from rebase_db.ingest.load import load_dataset
 from rebase_db.ingest.open import open_sources
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
     from rebase_db.embed.encoder import Encoder
 
-SEED = 20261120
+# Of thirty seeds the one whose datasets repeat texts most like the corpus: 2.13 cells a text (corpus 2.24), and 1.13
+# times the characters in all cells as in the distinct texts, each cut at 1,100 (corpus 1.22).
+SEED = 20261140
 
 
 def load_sample(engine: Engine, corpus: Path, cells: int) -> None:
@@ -56,7 +58,7 @@ def embed(engine: Engine, encoder: Encoder) -> None:
 def main() -> None:
     """Measure and print."""
     parser = arguments(__doc__ or "")
-    parser.add_argument("--cells", type=int, default=12_000, help="at least this many cells; 0 for the whole corpus")
+    parser.add_argument("--cells", type=int, default=15_000, help="at least this many cells; 0 for the whole corpus")
     parser.add_argument("--only-rebase", action="store_true", help="embed once and exit (for peak memory)")
     parser.add_argument("--only-load", action="store_true", help="load the model and exit (for peak memory)")
     parsed = parser.parse_args()
@@ -90,7 +92,7 @@ def main() -> None:
         print(f"{peak_mib():.0f} MiB")
         return
     seconds = sorted(timings.seconds["rebase"])[len(timings.seconds["rebase"]) // 2]
-    print(f"{len(cells):,} cells, {texts:,} texts; {texts / seconds:.0f} texts/s end to end; {encoder_identity()}")
+    print(f"{len(cells):,} cells, {texts:,} texts; {texts / seconds:.0f} texts/s end to end")
     timings.table("rebase", "embedding")
     options = ("--data", str(parsed.data), "--cells", str(parsed.cells))
     model = peak_of("embed", "--only-load")

@@ -2,6 +2,7 @@
 
 - `rebase`: what the retrieve stage does for 31 waiting retrievals: vectors and cells from the database, part scores,
   ranking, mirrors; part scores, links and mirrors into the database.
+- `rebase, scoring alone`: the same from the database to part scores, without ranking and writing.
 - `NumPy in memory`: the same scores, winning columns and top 3,000, from arrays that are in memory and stay there.
 - `loop over cells`: for each task, row and cell the mean cosine with each example, as the authors do it; vectors in
   memory. Measured on a few tasks (`--loop-tasks`) and multiplied.
@@ -21,8 +22,9 @@ from rebase_db import queue
 from rebase_db.embed.encoder import load_encoder
 from rebase_db.lease import Lease
 from rebase_db.retrieve.corpus import description_vectors, read_cells, read_vectors
-from rebase_db.retrieve.query_vectors import ensure_query_vectors
+from rebase_db.retrieve.query_vectors import ensure_query_vectors, stored_query_vectors
 from rebase_db.retrieve.run import request_retrieval
+from rebase_db.retrieve.score import score_corpus
 from rebase_db.task.file import TaskFile
 from rebase_db.task.store import add_task
 from workers.runner import drain
@@ -132,6 +134,14 @@ def retrieve(engine: Engine, encoder_id: int, versions: list[int]) -> None:
         sys.exit(f"retrieval ended with {counts}")
 
 
+def score(engine: Engine, encoder_id: int, versions: list[int]) -> None:
+    """The part of it that NumPy does too, from the database: part scores and winning columns of every row."""
+    with engine.connect() as connection:
+        queries = stored_query_vectors(connection, encoder_id, versions)
+        for _ in score_corpus(connection, encoder_id, [queries[version] for version in versions]):
+            pass
+
+
 def main() -> None:
     """Measure and print."""
     parser = arguments(__doc__ or "")
@@ -161,6 +171,7 @@ def main() -> None:
                     for task in tasks
                 ]
                 timings.measure("rebase", lambda: retrieve(engine, encoder_id, versions))  # noqa: B023 - run at once
+                timings.measure("rebase, scoring alone", lambda: score(engine, encoder_id, versions))  # noqa: B023
                 timings.measure("NumPy in memory", memory.numpy)
                 if repeat == 0:
                     timings.measure("loop over cells", lambda: memory.loop(len(tasks), examples))  # noqa: B023

