@@ -83,7 +83,10 @@ def ensure_query_vectors(
             TaskVersion.task_version_id.in_(missing)
         )
     ).all()
+    if not tasks:
+        return found
+    encoder = load_encoder()  # once: it may load the model anew each time
     for version, examples, instruction in tasks:
-        found[version] = compute_query_vectors(load_encoder(), examples, instruction)
+        found[version] = compute_query_vectors(encoder, examples, instruction)
         store_query_vectors(connection, version, encoder_id, found[version])
     return found
