@@ -12,26 +12,44 @@ from enum import StrEnum
 
 
 class FaultPoint(StrEnum):
-    """Every point, in the order data flows."""
+    """Every point, in the order data flows.
+
+    Every stage has those that the runner passes with each batch: `claiming` (claimed, not committed), `claimed`,
+    `handled` (there is a result), `written` (in its transaction), `settled` (its rows moved on) and `committed`.
+    """
 
     INGEST_ROWS_COPIED = "ingest.rows_copied"
     INGEST_BEFORE_COMMIT = "ingest.before_commit"
     INGEST_COMMITTED = "ingest.committed"
+    EMBED_CLAIMING = "embed.claiming"
     EMBED_CLAIMED = "embed.claimed"
-    EMBED_ENCODED = "embed.encoded"
-    EMBED_BEFORE_COMMIT = "embed.before_commit"
+    EMBED_HANDLED = "embed.handled"
+    EMBED_WRITTEN = "embed.written"
+    EMBED_SETTLED = "embed.settled"
+    EMBED_COMMITTED = "embed.committed"
+    RETRIEVE_CLAIMING = "retrieve.claiming"
     RETRIEVE_CLAIMED = "retrieve.claimed"
     RETRIEVE_SCORED = "retrieve.scored"
-    RETRIEVE_BEFORE_COMMIT = "retrieve.before_commit"
+    RETRIEVE_HANDLED = "retrieve.handled"
+    RETRIEVE_WRITTEN = "retrieve.written"
+    RETRIEVE_SETTLED = "retrieve.settled"
+    RETRIEVE_COMMITTED = "retrieve.committed"
+    TRANSFORM_CLAIMING = "transform.claiming"
     TRANSFORM_CLAIMED = "transform.claimed"
     TRANSFORM_ANSWERED = "transform.answered"
-    TRANSFORM_BEFORE_COMMIT = "transform.before_commit"
+    TRANSFORM_HANDLED = "transform.handled"
+    TRANSFORM_WRITTEN = "transform.written"
+    TRANSFORM_SETTLED = "transform.settled"
     TRANSFORM_COMMITTED = "transform.committed"
     FREEZE_BEFORE_COMMIT = "freeze.before_commit"
+    DISTILL_CLAIMING = "distill.claiming"
     DISTILL_CLAIMED = "distill.claimed"
     DISTILL_STEP = "distill.step"
     DISTILL_SAVED = "distill.saved"
-    DISTILL_BEFORE_COMMIT = "distill.before_commit"
+    DISTILL_HANDLED = "distill.handled"
+    DISTILL_WRITTEN = "distill.written"
+    DISTILL_SETTLED = "distill.settled"
+    DISTILL_COMMITTED = "distill.committed"
     EVALUATE_BEFORE_COMMIT = "evaluate.before_commit"
     STATEMENT = "database.statement"
 

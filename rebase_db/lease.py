@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Self
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from rebase_db import __version__
-from rebase_db.queue import LEASE_SECONDS, LIVENESS_LOCK
+from rebase_db import __version__, settings
+from rebase_db.queue import LIVENESS_LOCK
 from rebase_db.schema import Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from sqlalchemy import Connection, Engine
@@ -29,15 +30,35 @@ class Lease:
     The thread has a connection of its own, which holds an advisory lock for as long as it lives (see
     `rebase_db.queue.rescue`), and comes back with a new one when the server restarts. A stage that computes for hours
     needs no code for this: the beat does not depend on it.
+
+    Args:
+        engine: The database.
+        stages: What this worker was told to do; None for a command that does its own work only.
+        concurrency: The batches it has in hand at most.
+        on_beat: Called with each beat, over the beat's connection, in its thread.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        stages: Sequence[str] | None = None,
+        concurrency: int = 1,
+        on_beat: Callable[[Connection], None] | None = None,
+    ) -> None:
         self._engine = engine
+        self._on_beat = on_beat
         self._closing = threading.Event()
         with engine.begin() as connection:
             self.worker_id: int = connection.execute(
                 insert(Worker)
-                .values(host=socket.gethostname(), pid=os.getpid(), code_version=__version__)
+                .values(
+                    host=socket.gethostname(),
+                    pid=os.getpid(),
+                    code_version=__version__,
+                    stages=None if stages is None else list(stages),
+                    concurrency=concurrency,
+                )
                 .returning(Worker.worker_id)
             ).scalar_one()
         self._connection: Connection | None = None
@@ -57,9 +78,11 @@ class Lease:
         self._connection.execute(
             update(Worker).where(Worker.worker_id == self.worker_id).values(heartbeat_at=func.clock_timestamp())
         )
+        if self._on_beat is not None:
+            self._on_beat(self._connection)
 
     def _beat(self) -> None:
-        while not self._closing.wait(LEASE_SECONDS / BEATS_A_LEASE):
+        while not self._closing.wait(settings.lease_seconds() / BEATS_A_LEASE):
             try:
                 self._beat_once()
             except SQLAlchemyError:

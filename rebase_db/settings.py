@@ -3,6 +3,7 @@
 | variable | meaning |
 | --- | --- |
 | `REBASE_DATABASE_URL` | a Postgres server to use; without it the embedded one runs from the data folder |
+| `REBASE_LEASE_SECONDS` | how long a worker may be silent before others take its rows; default 60, alike for all |
 | `REBASE_HOME` | the data folder: embedded database and trained students; default `$XDG_DATA_HOME/rebase-db` |
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 
 DATABASE_URL = "REBASE_DATABASE_URL"
 HOME = "REBASE_HOME"
+LEASE_SECONDS = "REBASE_LEASE_SECONDS"
 
 
 def database_url() -> str | None:
@@ -27,6 +29,11 @@ def home() -> Path:
         return Path(named).expanduser().resolve()
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     return (Path(data) / "rebase-db").expanduser().resolve()
+
+
+def lease_seconds() -> float:
+    """How long a worker's rows are its own after its last heartbeat."""
+    return float(os.environ.get(LEASE_SECONDS) or 60)
 
 
 def artifacts() -> Path:

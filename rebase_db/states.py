@@ -59,13 +59,17 @@ JOB = StateMachine(
             ("waiting", "claim"): "running",
             ("running", "done"): "done",
             ("running", "retry"): "waiting",
+            ("running", "snooze"): "waiting",
             ("running", "release"): "waiting",
             ("running", "rescue"): "waiting",
             ("running", "fail"): "failed",
+            ("waiting", "cancel"): "cancelled",
+            ("running", "cancel"): "cancelled",
             ("failed", "revive"): "waiting",
+            ("cancelled", "revive"): "waiting",
         }
     ),
-    finished=("done", "failed"),
+    finished=("done", "failed", "cancelled"),
 )
 
 LINK = StateMachine(
@@ -78,15 +82,19 @@ LINK = StateMachine(
             ("transforming", "done"): "transformed",
             ("transforming", "reject"): "rejected",
             ("transforming", "retry"): "retrieved",
+            ("transforming", "snooze"): "retrieved",
             ("transforming", "release"): "retrieved",
             ("transforming", "rescue"): "retrieved",
             ("transforming", "fail"): "failed",
+            ("retrieved", "cancel"): "cancelled",
+            ("transforming", "cancel"): "cancelled",
             ("failed", "revive"): "retrieved",
+            ("cancelled", "revive"): "retrieved",
             ("rejected", "revive"): "retrieved",
             ("transformed", "revive"): "retrieved",
             ("distilled", "revive"): "retrieved",
             ("transformed", "distil"): "distilled",
         }
     ),
-    finished=("transformed", "rejected", "failed", "distilled"),
+    finished=("transformed", "rejected", "failed", "cancelled", "distilled"),
 )

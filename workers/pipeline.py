@@ -6,6 +6,7 @@ on where it was when it is started again, and a run of a finished task does noth
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -19,8 +20,8 @@ from rebase_db.ingest.load import Receipt, load_dataset
 from rebase_db.lineage.model_card import write_model_card
 from rebase_db.retrieve.run import request_retrieval, retrieval_counts
 from rebase_db.task.store import StoredTask, add_task, find_task
-from rebase_db.transform.store import transform_counts
-from workers.runner import Stage, drain
+from rebase_db.transform.store import register_teacher, requeue_for, transform_counts
+from workers.runner import drain
 from workers.stages.distill import DistillStage
 from workers.stages.embed import EmbedStage
 from workers.stages.retrieve import RetrieveStage
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     from rebase_db.evaluate.store import Score
     from rebase_db.ingest.source import SourceDataset
     from rebase_db.lease import Lease
+    from rebase_db.queue import Lane
     from rebase_db.task.file import TaskFile
+    from workers.stage import Stage
 
 
 class Progress(Protocol):
@@ -137,10 +140,10 @@ class Pipeline:
                 mirrors=asked.mirrors,
                 exclude_datasets=asked.exclude_datasets,
             )
-        stage = RetrieveStage(self.engine, self.lease, self.encoder_id, lambda: self.encoder)
+        stage = RetrieveStage(self.engine, lambda _: self.encoder)
         with self.reporter.step("Retrieve") as progress:
             progress.note("scoring every row")
-            drain(self.engine, self.lease, stage, lambda _: None)
+            drain(self.engine, self.lease, stage, [(self.encoder_id,)])
         with self.engine.connect() as connection:
             return retrieval_counts(connection, retrieval_id)
 
@@ -149,7 +152,9 @@ class Pipeline:
         from rebase_db.transform.teacher import make_teacher
 
         teacher = make_teacher(self.file)
-        stage = TransformStage(self.engine, self.lease, task.task_version_id, self.encoder_id, teacher)
+        with self.engine.begin() as connection:
+            requeue_for(connection, task.task_version_id, self.encoder_id, *register_teacher(connection, teacher))
+        stage = TransformStage(self.engine, self.lease, threading.Event(), lambda _: teacher)
         try:
             with self.reporter.step("Transform") as progress:
 
@@ -158,9 +163,9 @@ class Pipeline:
                     progress.total(sum(counts.values()))
                     progress.done(sum(counts.values()) - waiting)
 
-                drain(self.engine, self.lease, stage, on_counts)
+                drain(self.engine, self.lease, stage, [(task.task_version_id, self.encoder_id)], on_counts)
         finally:
-            stage.close()
+            teacher.close()
         with self.engine.connect() as connection:
             return transform_counts(connection, task.task_version_id, self.encoder_id)
 
@@ -190,9 +195,9 @@ class Pipeline:
             def on_metric(point: MetricPoint) -> None:
                 progress.note(f"step {point.step}: {point.name} {point.value:.4g}")
 
-            stage = DistillStage(self.engine, self.lease, run_id, on_metric)
-            counts = drain(self.engine, self.lease, stage, lambda _: None)
-        _require_none_failed(self.engine, stage, counts, "training runs")
+            stage = DistillStage(self.engine, self.lease, threading.Event(), on_metric)
+            counts = drain(self.engine, self.lease, stage, [(run_id,)])
+        _require_none_failed(self.engine, stage, (run_id,), counts, "training runs")
         with self.engine.connect() as connection:
             write_model_card(connection, run_id)
         return run_id
@@ -258,7 +263,7 @@ def embed_corpus(
     """Embed what has no vector yet under an encoder."""
     with engine.begin() as connection:
         plan_chunks(connection, encoder_id)
-    stage = EmbedStage(engine, lease, encoder_id, load_encoder)
+    stage = EmbedStage(engine, lambda _: load_encoder())
     with reporter.step("Embed") as progress:
 
         def on_counts(counts: dict[str, int]) -> None:
@@ -266,15 +271,15 @@ def embed_corpus(
             progress.done(counts.get("done", 0))
 
         progress.note("chunks of texts")
-        counts = drain(engine, lease, stage, on_counts)
-    _require_none_failed(engine, stage, counts, "chunks of texts")
+        counts = drain(engine, lease, stage, [(encoder_id,)], on_counts)
+    _require_none_failed(engine, stage, (encoder_id,), counts, "chunks of texts")
 
 
-def _require_none_failed(engine: Engine, stage: Stage, counts: dict[str, int], what: str) -> None:
+def _require_none_failed(engine: Engine, stage: Stage, lane: Lane, counts: dict[str, int], what: str) -> None:
     failed = counts.get("failed", 0)
     if failed:
         with engine.connect() as connection:
-            error = queue.failure(connection, stage.queue, stage.scope)
+            error = queue.failure(connection, stage.queue, stage.queue.in_lane(lane))
         raise RebaseError(
             f"{failed} {what} failed for good, the first with: {error}", hint="Mend the cause and run this again."
         )

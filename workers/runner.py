@@ -1,92 +1,235 @@
-"""Drains a stage: claims batches and works on them until nothing is left to claim or to wait for."""
+"""Runs a stage: claims a batch, has the stage work on it, and commits each result with the move of its rows."""
 
 from __future__ import annotations
 
+import logging
 import threading
-from typing import TYPE_CHECKING, Protocol
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import or_
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 
 from rebase_db import queue
 from rebase_db.errors import LostClaimError, RebaseError
+from rebase_db.faults import FaultPoint, reach
+from rebase_db.outcomes import Fail, Outcome, Release, Retry, backoff_seconds
+from workers.stage import Result, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import ColumnElement, Engine
+    from sqlalchemy import Engine
 
     from rebase_db.lease import Lease
-    from rebase_db.queue import Claim, Queue
+    from rebase_db.queue import Claim, Lane
 
 IDLE_SECONDS = 0.2
 """How often to look again while rows wait for their retry time or are held by another worker."""
+COMMIT_TRIES = 6
+"""Over some fifteen seconds: a server that restarts is back by then, and a deadlock is resolved at once."""
+
+log = logging.getLogger(__name__)
 
 
-class Stage(Protocol):
-    """What the runner needs to know of a stage."""
+@dataclass(slots=True)
+class Tally:
+    """What became of the rows of a batch; `fenced` are those whose late results were refused."""
 
-    queue: Queue
-    scope: ColumnElement[bool]
-    batch: int
-
-    def work(self, claims: Sequence[Claim]) -> None:
-        """Work on claimed rows and finish each under its claim; rows not finished when it raises are given up."""
-        ...
-
-    def close(self) -> None:
-        """Let go of models and connections."""
-        ...
+    claimed: int = 0
+    settled: int = 0
+    fenced: int = 0
 
 
-def drain(engine: Engine, lease: Lease, stage: Stage, on_counts: Callable[[dict[str, int]], None]) -> dict[str, int]:
-    """Run a stage until none of its rows is ready, waiting or held by anybody; the number of rows in each state.
+class Runner:
+    """One stage on one database, as one worker.
+
+    Args:
+        engine: The database.
+        lease: The worker.
+        stage: What to run.
+        stopping: Once set, no further result of a batch is waited for and what is left of it is handed back.
+    """
+
+    def __init__(self, engine: Engine, lease: Lease, stage: Stage, stopping: threading.Event | None = None) -> None:
+        self.engine = engine
+        self.lease = lease
+        self.stage = stage
+        self.stopping = stopping or threading.Event()
+        # Claimed and not settled: the batch's, or what could not be handed back because the database was away.
+        self._in_hand: dict[int, Claim] = {}
+
+    def run_batch(self, lane: Lane, limit: int | None = None) -> Tally:
+        """Claim a batch of a lane and work on it; nothing was claimed when the tally is empty.
+
+        Raises:
+            RebaseError: The stage cannot work on this lane; what it had not settled was handed back.
+        """
+        self.hand_back()
+        claims = self._claim(lane, limit or self.stage.batch)
+        tally = Tally(claimed=len(claims))
+        if not claims:
+            return tally
+        self._reach("claimed")
+        self._in_hand = {claim.item_id: claim for claim in claims}
+        error: str | None = "the stage left this row unfinished"
+        try:
+            self._handle(lane, claims, tally)
+            if self.stopping.is_set():
+                error = None
+        except LostClaimError as lost:
+            # Somebody cancelled or took the rows, and the stage noticed before it was done with them.
+            log.info("%s", lost.message)
+            error = None
+        except (RebaseError, KeyboardInterrupt, SystemExit):
+            # Nobody's rows are at fault: hand back what is still ours.
+            error = None
+            raise
+        except Exception as raised:  # whatever a model or a library throws is an attempt that failed
+            log.exception("An attempt of %s failed.", self.stage.queue.stage)
+            error = f"{type(raised).__name__}: {raised}"
+        finally:
+            self._end(Release() if error is None else Retry(error), tally)
+        return tally
+
+    def hand_back(self) -> None:
+        """Hand back whatever is in hand; what comes of it later is refused."""
+        self._end(Release(), Tally())
+
+    def _claim(self, lane: Lane, limit: int) -> list[Claim]:
+        with self.engine.begin() as connection:
+            claims = queue.claim(
+                connection, self.stage.queue, self.lease.worker_id, limit, self.stage.queue.in_lane(lane)
+            )
+            if claims:
+                self._reach("claiming")
+        return claims
+
+    def _handle(self, lane: Lane, claims: Sequence[Claim], tally: Tally) -> None:
+        """Commit results as the stage gives them."""
+
+        def commit(result: Result) -> None:
+            self._reach("handled")
+            settled = self.commit(result)
+            for claim, _ in result.outcomes:
+                self._in_hand.pop(claim.item_id, None)
+            self._reach("committed")
+            tally.settled += settled
+            tally.fenced += len(result.outcomes) - settled
+
+        with closing(self.stage.handle(lane, claims)) as results:  # type: ignore[type-var]
+            if self.stage.writers == 1:
+                for result in results:
+                    commit(result)
+                    if self.stopping.is_set():
+                        return
+            else:
+                with ThreadPoolExecutor(self.stage.writers) as writers:
+                    for written in [writers.submit(commit, result) for result in results]:
+                        written.result()
+
+    def _end(self, outcome: Outcome, tally: Tally) -> None:
+        """Give rows that no result named this outcome."""
+        claims = list(self._in_hand.values())
+        if claims:
+            settled = self.commit(Result([(claim, outcome) for claim in claims]))
+            self._in_hand = {}
+            tally.settled += settled
+            tally.fenced += len(claims) - settled
+
+    def commit(self, result: Result) -> int:
+        """Write a result and move its rows on, as one transaction; the number of rows that were still ours.
+
+        A connection lost while committing leaves open whether it was committed. Trying again decides it: if it was,
+        the rows are no longer held and nothing is written twice.
+        """
+        for attempt in range(1, COMMIT_TRIES):
+            try:
+                return self._commit(result)
+            except OperationalError as error:
+                log.warning("A result could not be committed (try %d): %s", attempt, _first_line(error))
+                # Not `stopping`: a stop must not cost results that are there.
+                threading.Event().wait(backoff_seconds(attempt) / 2)
+            except (IntegrityError, DataError) as error:
+                return self._commit_by_halves(result, error)
+        return self._commit(result)
+
+    def _commit(self, result: Result) -> int:
+        worker_id, of = self.lease.worker_id, self.stage.queue
+        with self.engine.begin() as connection:
+            outcomes, values = result.outcomes, None
+            if result.write is not None:
+                held = {claim.item_id for claim in queue.hold(connection, of, worker_id, [c for c, _ in outcomes])}
+                outcomes = [(claim, outcome) for claim, outcome in outcomes if claim.item_id in held]
+                values = result.write(connection, held) if held else None
+                self._reach("written")
+            if values:
+                settled = sum(
+                    len(queue.settle(connection, of, worker_id, [(claim, outcome)], values.get(claim.item_id)))
+                    for claim, outcome in outcomes
+                )
+            else:
+                settled = len(queue.settle(connection, of, worker_id, outcomes))
+            self._reach("settled")
+        return settled
+
+    def _commit_by_halves(self, result: Result, error: DBAPIError) -> int:
+        """The database refused a result: find the rows it refuses, so that only those fail."""
+        if len(result.outcomes) == 1:
+            ((claim, _),) = result.outcomes
+            return self._commit(Result([(claim, Fail(f"the database refused the result: {_first_line(error)}"))]))
+        middle = len(result.outcomes) // 2
+        return sum(self.commit(_part(result, part)) for part in (result.outcomes[:middle], result.outcomes[middle:]))
+
+    def _reach(self, point: str) -> None:
+        reach(FaultPoint(f"{self.stage.queue.stage}.{point}"))
+
+
+def _part(result: Result, outcomes: Sequence[tuple[Claim, Outcome]]) -> Result:
+    """A result less some of its rows."""
+    write, wanted = result.write, {claim.item_id for claim, _ in outcomes}
+    if write is None:
+        return Result(outcomes)
+    return Result(outcomes, lambda connection, held: write(connection, wanted & set(held)))
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).partition("\n")[0]
+
+
+def drain(
+    engine: Engine,
+    lease: Lease,
+    stage: Stage,
+    lanes: Sequence[Lane],
+    on_counts: Callable[[dict[str, int]], None] = lambda _: None,
+) -> dict[str, int]:
+    """Run a stage until no row of `lanes` is ready, waiting or held by anybody; the number of rows in each state.
 
     Args:
         engine: The database.
         lease: This worker.
         stage: What to run.
+        lanes: Whose rows.
         on_counts: Told the number of rows in each state, after every batch.
 
     Raises:
         RebaseError: The stage cannot go on (a teacher refuses its key); claimed rows were handed back.
     """
-    idle = threading.Event()
+    runner = Runner(engine, lease, stage)
     machine = stage.queue.machine
+    scope = or_(*(stage.queue.in_lane(lane) for lane in lanes))
+    idle = threading.Event()
     while True:
         with engine.begin() as connection:
             queue.rescue(connection, stage.queue, lease.worker_id)
-            claims = queue.claim(connection, stage.queue, lease.worker_id, stage.batch, stage.scope)
-        if claims:
-            _work(engine, lease, stage, claims)
+        worked = [runner.run_batch(lane).claimed for lane in lanes]
         with engine.connect() as connection:
-            counts = queue.counts(connection, stage.queue, stage.scope)
+            counts = queue.counts(connection, stage.queue, scope)
         on_counts(counts)
-        if not claims:
+        if not any(worked):
             if not counts.get(machine.ready, 0) + counts.get(machine.working, 0):
                 return counts
             idle.wait(IDLE_SECONDS)
-
-
-def _work(engine: Engine, lease: Lease, stage: Stage, claims: Sequence[Claim]) -> None:
-    try:
-        stage.work(claims)
-    except LostClaimError:
-        # Another worker has rows of ours, and whatever we did not commit is gone, as it should be. Those that it does
-        # not have go back, for nobody rescues the rows of a worker that lives.
-        _end(engine, lease, stage, claims, None)
-    except (RebaseError, KeyboardInterrupt, SystemExit):
-        # Nobody's rows are at fault: hand back what is still ours and stop.
-        _end(engine, lease, stage, claims, None)
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever a model or a library throws is an attempt that failed
-        _end(engine, lease, stage, claims, f"{type(error).__name__}: {error}")
-    else:
-        _end(engine, lease, stage, claims, "the stage left this row unfinished")
-
-
-def _end(engine: Engine, lease: Lease, stage: Stage, claims: Sequence[Claim], error: str | None) -> None:
-    """Release (no error) or give up the claims that are still held; finished ones are left alone."""
-    with engine.begin() as connection:
-        held = queue.still_held(connection, stage.queue, lease.worker_id, claims)
-        if error is None:
-            queue.finish(connection, stage.queue, lease.worker_id, held, "release")
-        else:
-            queue.give_up(connection, stage.queue, lease.worker_id, held, error)

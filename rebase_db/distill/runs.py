@@ -9,6 +9,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from rebase_db import __version__, queue
+from rebase_db.control import revive
 from rebase_db.hashing import content_hash
 from rebase_db.schema import (
     Example,
@@ -23,9 +24,8 @@ from rebase_db.schema import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import Connection
 
     from rebase_db.distill.student import MetricPoint, TrainingExample
     from rebase_db.queue import Claim
@@ -68,7 +68,7 @@ def request_run(
 ) -> int:
     """Ask for a training run; the same set, base, hyperparameters and seed find the run that is there. Its id.
 
-    A run that failed is put back.
+    A run that failed or was cancelled is put back.
     """
     manifest = connection.execute(
         select(TrainingSet.manifest_hash).where(TrainingSet.training_set_id == training_set_id)
@@ -99,13 +99,9 @@ def request_run(
         )
         .on_conflict_do_nothing(index_elements=["run_key"])
     )
-    queue.revive(connection, queue.DISTILL, "failed", TrainingRun.run_key == key)
+    for state in ("failed", "cancelled"):
+        revive(connection, queue.DISTILL, state, TrainingRun.run_key == key)
     return connection.execute(select(TrainingRun.training_run_id).where(TrainingRun.run_key == key)).scalar_one()
-
-
-def this_run(training_run_id: int) -> ColumnElement[bool]:
-    """One run, as a condition."""
-    return TrainingRun.training_run_id == training_run_id
 
 
 def read_run(connection: Connection, training_run_id: int) -> RunRequest:
@@ -162,33 +158,13 @@ def write_metrics(connection: Connection, claim: Claim, points: Sequence[MetricP
         )
 
 
-def finish_run(
-    connection: Connection,
-    worker_id: int,
-    claim: Claim,
-    *,
-    path: Path,
-    artifact_hash: bytes,
-    environment: dict[str, Any],
-) -> None:
-    """Record a run's artifact and make the links of its examples distilled, in the caller's transaction.
-
-    Raises:
-        LostClaimError: The run went to another worker; roll back.
-    """
-    queue.finish(
-        connection,
-        queue.DISTILL,
-        worker_id,
-        [claim],
-        "done",
-        values={"artifact_path": str(path), "artifact_hash": artifact_hash, "environment": environment},
-    )
+def mark_distilled(connection: Connection, training_run_id: int) -> None:
+    """Make the links of a run's examples distilled, in the transaction that finishes the run."""
     members = (
         select(Generation.link_id)
         .join(Example, Example.generation_id == Generation.generation_id)
         .join(TrainingSetMember, TrainingSetMember.example_id == Example.example_id)
         .join(TrainingRun, TrainingRun.training_set_id == TrainingSetMember.training_set_id)
-        .where(TrainingRun.training_run_id == claim.item_id)
+        .where(TrainingRun.training_run_id == training_run_id)
     )
-    queue.move(connection, queue.TRANSFORM, "transformed", "distil", RetrievalLink.link_id.in_(members))
+    queue.transition(connection, queue.TRANSFORM, "distil", "transformed", RetrievalLink.link_id.in_(members))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select, text
 
 from rebase_db import queue
+from rebase_db.control import revive
 from rebase_db.database.registry import find_or_insert
 from rebase_db.schema import EmbedChunk, Encoder
 from rebase_db.sql import named
@@ -49,7 +50,8 @@ def plan_chunks(connection: Connection, encoder_id: int) -> int:
     """
     # The encoder's row serialises planners, so that two of them do not cover the same texts twice.
     connection.execute(select(Encoder.encoder_id).where(Encoder.encoder_id == encoder_id).with_for_update())
-    queue.revive(connection, queue.EMBED, "failed", chunks_of(encoder_id))
+    for state in ("failed", "cancelled"):
+        revive(connection, queue.EMBED, state, chunks_of(encoder_id))
     return connection.execute(
         text(named("plan_chunks")), {"encoder_id": encoder_id, "chunk_texts": CHUNK_TEXTS}
     ).rowcount

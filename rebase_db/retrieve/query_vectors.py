@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Engine
 
     from rebase_db.embed.encoder import Encoder
 
@@ -73,20 +73,25 @@ def stored_query_vectors(
 
 
 def ensure_query_vectors(
-    connection: Connection, load_encoder: Callable[[], Encoder], encoder_id: int, task_version_ids: Sequence[int]
+    engine: Engine, load_encoder: Callable[[], Encoder], encoder_id: int, task_version_ids: Sequence[int]
 ) -> dict[int, QueryVectors]:
-    """Vectors of all these task versions, computing and keeping those that are missing."""
-    found = stored_query_vectors(connection, encoder_id, task_version_ids)
-    missing = [version for version in dict.fromkeys(task_version_ids) if version not in found]
-    tasks = connection.execute(
-        select(TaskVersion.task_version_id, TaskVersion.retrieval_examples, TaskVersion.retrieval_instruction).where(
-            TaskVersion.task_version_id.in_(missing)
-        )
-    ).all()
-    if not tasks:
-        return found
+    """Vectors of all these task versions, computing and keeping those that are missing.
+
+    No transaction is open while the encoder works.
+    """
+    with engine.connect() as connection:
+        found = stored_query_vectors(connection, encoder_id, task_version_ids)
+        missing = [version for version in dict.fromkeys(task_version_ids) if version not in found]
+        if not missing:
+            return found
+        tasks = connection.execute(
+            select(
+                TaskVersion.task_version_id, TaskVersion.retrieval_examples, TaskVersion.retrieval_instruction
+            ).where(TaskVersion.task_version_id.in_(missing))
+        ).all()
     encoder = load_encoder()  # once: it may load the model anew each time
-    for version, examples, instruction in tasks:
-        found[version] = compute_query_vectors(encoder, examples, instruction)
-        store_query_vectors(connection, version, encoder_id, found[version])
-    return found
+    new = {version: compute_query_vectors(encoder, examples, instruction) for version, examples, instruction in tasks}
+    with engine.begin() as connection:
+        for version, vectors in new.items():
+            store_query_vectors(connection, version, encoder_id, vectors)
+    return found | new

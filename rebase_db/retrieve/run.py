@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -22,10 +21,10 @@ from rebase_db.schema import Dataset, Retrieval, RetrievalExclusion
 from rebase_db.sql import named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
-    from sqlalchemy import ColumnElement, Connection, Engine
+    from sqlalchemy import Connection, Engine
 
     from rebase_db.embed.encoder import Encoder
     from rebase_db.retrieve.query_vectors import QueryVectors
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 SCORE_BYTES_A_PASS = 512 << 20
 """Memory for part scores; more tasks than fit are scored in a further pass over the vectors."""
 _BYTES_A_SCORE = 12  # two float32 scores and two int16 columns
-WRITERS = 2
-"""Tasks written at a time: most of it is the server checking the keys of links, on one core a connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +98,6 @@ def request_retrieval(
     return retrieval_id
 
 
-def retrievals_of(encoder_id: int) -> ColumnElement[bool]:
-    """The retrievals with one encoder, as a condition."""
-    return Retrieval.encoder_id == encoder_id
-
-
 def read_requests(connection: Connection, retrieval_ids: Sequence[int]) -> list[Request]:
     """What these retrievals ask for, in order of id."""
     excluded: dict[int, set[int]] = {}
@@ -154,42 +146,49 @@ def retrieval_counts(connection: Connection, retrieval_id: int) -> dict[str, int
     return counts | {"rows_linked": counts["rows_entered"] + counts["rows_kept"]}
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Retrievals of one task version, oldest first, with the scores of every row."""
+
+    requests: Sequence[Request]
+    _corpus: _Corpus
+    _place: int
+
+    def write(self, connection: Connection, retrieval_ids: Collection[int]) -> dict[int, dict[str, int | float | None]]:
+        """Rank the rows for these of the requests and write it, in the caller's transaction.
+
+        Returns what each retrieval did, by column of `retrieval`.
+        """
+        rows = self._corpus.candidates(self._place)
+        return {
+            request.retrieval_id: _write(connection, request, self._corpus, self._place, rows)
+            for request in self.requests
+            if request.retrieval_id in retrieval_ids
+        }
+
+
 def compute_retrievals(
-    engine: Engine,
-    requests: Sequence[Request],
-    load_encoder: Callable[[], Encoder],
-    finish: Callable[[Connection, Request, dict[str, int | float | None]], None],
-) -> None:
-    """Score the corpus once for all `requests` (of one encoder), rank each, and write each in a transaction of its own.
+    engine: Engine, requests: Sequence[Request], load_encoder: Callable[[], Encoder]
+) -> Iterator[Scored]:
+    """Score the corpus once for all `requests` (of one encoder); what came of it, by task version.
 
     Args:
         engine: The database.
         requests: What to compute.
         load_encoder: Called only when a task's query vectors are not kept yet.
-        finish: Called in each writing transaction with the run's counts, to move its row on; from several threads.
     """
     encoder_id = requests[0].encoder_id
-    with engine.begin() as connection:
+    with engine.connect() as connection:
         require_embedded(connection, encoder_id)
-        queries = ensure_query_vectors(
-            connection, load_encoder, encoder_id, [request.task_version_id for request in requests]
-        )
+    queries = ensure_query_vectors(engine, load_encoder, encoder_id, [request.task_version_id for request in requests])
     for part in _passes(engine, requests):
         # Task versions asked for twice (another scoring, say) are scored once.
         versions = list(dict.fromkeys(request.task_version_id for request in part))
         corpus = _score(engine, encoder_id, [queries[version] for version in versions])
         reach(FaultPoint.RETRIEVE_SCORED)
-
-        def write(version: int, place: int, part: Sequence[Request] = part, corpus: _Corpus = corpus) -> None:
-            rows = corpus.candidates(place)
-            for request in part:
-                if request.task_version_id == version:
-                    _write(engine, request, corpus, place, rows, finish)
-
-        # By task version, because a task's newest request has to be the last that is merged.
-        with ThreadPoolExecutor(WRITERS) as writers:
-            for written in [writers.submit(write, version, place) for place, version in enumerate(versions)]:
-                written.result()
+        for place, version in enumerate(versions):
+            # Together, because a task's newest request has to be the last that is merged.
+            yield Scored([request for request in part if request.task_version_id == version], corpus, place)
 
 
 def _score(engine: Engine, encoder_id: int, queries: Sequence[QueryVectors]) -> _Corpus:
@@ -201,13 +200,8 @@ def _score(engine: Engine, encoder_id: int, queries: Sequence[QueryVectors]) -> 
 
 
 def _write(
-    engine: Engine,
-    request: Request,
-    corpus: _Corpus,
-    place: int,
-    rows: Candidates,
-    finish: Callable[[Connection, Request, dict[str, int | float | None]], None],
-) -> None:
+    connection: Connection, request: Request, corpus: _Corpus, place: int, rows: Candidates
+) -> dict[str, int | float | None]:
     """Rank the rows for one request and write what came of it."""
     ranking = rank_rows(
         rows,
@@ -216,20 +210,15 @@ def _write(
         excluded=request.excluded,
         drop_mirrors=request.mirrors == "first",
     )
-    with engine.begin() as connection:
-        lock_task(connection, request.task_version_id, request.encoder_id)
-        write_scores(
-            connection,
-            request.retrieval_id,
-            request.task_version_id,
-            request.encoder_id,
-            [(place, dataset) for dataset in corpus.scores],
-        )
-        counts = merge_links(
-            connection, request.retrieval_id, request.task_version_id, request.encoder_id, rows, ranking
-        )
-        finish(connection, request, counts)
-        reach(FaultPoint.RETRIEVE_BEFORE_COMMIT)
+    lock_task(connection, request.task_version_id, request.encoder_id)
+    write_scores(
+        connection,
+        request.retrieval_id,
+        request.task_version_id,
+        request.encoder_id,
+        [(place, dataset) for dataset in corpus.scores],
+    )
+    return merge_links(connection, request.retrieval_id, request.task_version_id, request.encoder_id, rows, ranking)
 
 
 def _passes(engine: Engine, requests: Sequence[Request]) -> Iterator[Sequence[Request]]:

@@ -70,15 +70,17 @@ class JobColumns:
     """The columns the job runner claims, leases and finishes a row by (see `rebase_db.queue`).
 
     `state` says where the row is; `worker_id` who holds it, exactly while it is worked on; `attempt` counts claims and
-    fences late writers, up to `attempt_limit`, which a revival raises; `ready_at` is the earliest time of the next
-    claim.
+    fences late writers, up to `attempt_limit`, which a revival raises; `crashes` counts the workers that died holding
+    it since it was last finished or revived; `ready_at` is the earliest time of the next claim.
     """
 
     state: Mapped[str]
     worker_id: Mapped[int | None] = mapped_column(ForeignKey("worker.worker_id"))
     attempt: Mapped[SmallInt] = mapped_column(SmallInteger, server_default=text("0"))
     attempt_limit: Mapped[SmallInt] = mapped_column(SmallInteger, server_default=text(str(ATTEMPTS)))
-    ready_at: Mapped[CreatedAt]
+    crashes: Mapped[SmallInt] = mapped_column(SmallInteger, server_default=text("0"))
+    # The transaction's time, so that rows that enter together are claimed in their own order.
+    ready_at: Mapped[Timestamp] = mapped_column(server_default=text("now()"))
     error: Mapped[str | None]
     finished_at: Mapped[Timestamp | None]
 

@@ -64,7 +64,13 @@ class EmbedChunk(JobColumns, Base):
         UniqueConstraint("dataset_id", "encoder_id", "first_text_id"),
         CheckConstraint("last_text_id >= first_text_id", name="range"),
         *job_checks(JOB),
-        Index("embed_chunk_waiting_idx", "encoder_id", "embed_chunk_id", postgresql_where=text("state = 'waiting'")),
+        Index(
+            "embed_chunk_waiting_idx",
+            "encoder_id",
+            "ready_at",
+            "embed_chunk_id",
+            postgresql_where=text("state = 'waiting'"),
+        ),
         Index("embed_chunk_running_idx", "worker_id", postgresql_where=text("state = 'running'")),
     )
 

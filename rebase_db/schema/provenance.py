@@ -18,7 +18,7 @@ BEGIN
         USING ERRCODE = 'integrity_constraint_violation';
 END $$"""
 
-_JOB_COLUMNS = {"state", "worker_id", "attempt", "attempt_limit", "ready_at", "error", "finished_at"}
+_JOB_COLUMNS = {"state", "worker_id", "attempt", "attempt_limit", "crashes", "ready_at", "error", "finished_at"}
 
 MUTABLE: dict[str, set[str]] = {
     "dataset": {"last_row_id", "last_text_id", "licence"},
@@ -34,7 +34,7 @@ MUTABLE: dict[str, set[str]] = {
     "encoder": set(),
     "embed_chunk": _JOB_COLUMNS,
     "embedding": set(),
-    "task": {"settings"},
+    "task": {"settings", "priority", "paused_at"},
     "task_version": set(),
     "task_vector": set(),
     "retrieval": _JOB_COLUMNS

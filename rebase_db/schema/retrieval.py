@@ -61,7 +61,13 @@ class Retrieval(JobColumns, Base):
         CheckConstraint(f"mirrors IN {MIRRORS!r}", name="mirrors"),
         CheckConstraint("(state = 'done') = (rows_scored IS NOT NULL)", name="done_has_counts"),
         *job_checks(JOB),
-        Index("retrieval_waiting_idx", "retrieval_id", postgresql_where=text("state = 'waiting'")),
+        Index(
+            "retrieval_waiting_idx",
+            "encoder_id",
+            "ready_at",
+            "retrieval_id",
+            postgresql_where=text("state = 'waiting'"),
+        ),
         Index("retrieval_running_idx", "worker_id", postgresql_where=text("state = 'running'")),
         Index(None, "task_version_id", "encoder_id"),
     )
@@ -177,8 +183,17 @@ class RetrievalLink(JobColumns, Base):
             "retrieval_link_retrieved_idx",
             "task_version_id",
             "encoder_id",
+            "ready_at",
             "rank",
             postgresql_where=text("state = 'retrieved' AND displaced_by IS NULL"),
+        ),
+        # For counting: rows enter it once, when they are finished, so claiming does not pay for it.
+        Index(
+            "retrieval_link_finished_idx",
+            "task_version_id",
+            "encoder_id",
+            "state",
+            postgresql_where=text("finished_at IS NOT NULL AND displaced_by IS NULL"),
         ),
         Index("retrieval_link_transforming_idx", "worker_id", postgresql_where=text("state = 'transforming'")),
         Index(None, "dataset_id", "row_id"),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, SmallInteger, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rebase_db.schema.base import Base, BigInt, BigKey, CreatedAt, IntKey, SmallInt, Timestamp
 
 
 class Worker(Base):
-    """A process that claims rows. Its rows' leases live as long as `heartbeat_at` is fresh."""
+    """A process that claims rows. Its rows' leases live as long as `heartbeat_at` is fresh.
+
+    `stages` are what it was told to do, None for a command that does its own work only; `concurrency` the batches it
+    has in hand at most.
+    """
 
     __tablename__ = "worker"
 
@@ -17,6 +22,8 @@ class Worker(Base):
     host: Mapped[str]
     pid: Mapped[int]
     code_version: Mapped[str]
+    stages: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    concurrency: Mapped[SmallInt] = mapped_column(SmallInteger, server_default=text("1"))
     started_at: Mapped[CreatedAt]
     heartbeat_at: Mapped[CreatedAt]
     stopped_at: Mapped[Timestamp | None]
@@ -38,4 +45,8 @@ class Event(Base):
     detail: Mapped[str | None]
     at: Mapped[CreatedAt]
 
-    __table_args__ = (Index(None, "queue", "item_id"),)
+    __table_args__ = (
+        Index(None, "queue", "item_id"),
+        # Rows arrive in the order of time, so this stays a few pages however many there are.
+        Index(None, "at", postgresql_using="brin"),
+    )

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import ForeignKey, SmallInteger, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from rebase_db.schema.base import Base, CreatedAt, Digest, IntKey, digest_check
+from rebase_db.schema.base import Base, CreatedAt, Digest, IntKey, SmallInt, Timestamp, digest_check
 
 
 class Task(Base):
-    """A task by name, with its newest file: sources, teacher, student and benchmark, as commands take them from it."""
+    """A task by name, with its newest file: sources, teacher, student and benchmark, as commands take them from it.
+
+    Workers take work of a higher `priority` first and none of a task that is paused.
+    """
 
     __tablename__ = "task"
 
     task_id: Mapped[IntKey]
     name: Mapped[str] = mapped_column(unique=True)
     settings: Mapped[Any]
+    priority: Mapped[SmallInt] = mapped_column(SmallInteger, server_default=text("0"))
+    paused_at: Mapped[Timestamp | None]
     created_at: Mapped[CreatedAt]
 
 

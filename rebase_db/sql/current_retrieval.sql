@@ -4,7 +4,7 @@ SELECT newest.retrieval_id
 FROM (
     SELECT *
     FROM retrieval
-    WHERE task_version_id = :task_version_id AND encoder_id = :encoder_id AND state <> 'failed'
+    WHERE task_version_id = :task_version_id AND encoder_id = :encoder_id AND state NOT IN ('failed', 'cancelled')
     ORDER BY retrieval_id DESC
     LIMIT 1
 ) AS newest

@@ -102,6 +102,23 @@ def find_task_file(connection: Connection, name: str) -> TaskFile:
     return TaskFile.model_validate(settings)
 
 
+DEFINITION = ("instruction", "retrieval_instruction", "examples", "retrieval_examples", "labels", "reasoning", "notes")
+
+
+def version_file(connection: Connection, task_version_id: int) -> dict[str, Any]:
+    """A task version's file, to be validated: its own definition, and its task's present settings for the rest.
+
+    Not the settings alone, which may be of a newer version by now: its teacher would answer another question.
+    """
+    row = connection.execute(
+        select(Task.settings, *(getattr(TaskVersion, name) for name in DEFINITION))
+        .join(TaskVersion)
+        .where(TaskVersion.task_version_id == task_version_id)
+    ).one()
+    settings, *definition = row
+    return {**settings, **dict(zip(DEFINITION, definition, strict=True))}
+
+
 def list_tasks(connection: Connection) -> list[StoredTask]:
     """Every task in its newest version, by name."""
     names = connection.execute(select(Task.name).order_by(Task.name)).scalars()

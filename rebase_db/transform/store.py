@@ -7,14 +7,15 @@ hang on the row its teacher saw. Every answer leaves a `generation`; only accept
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select
 
 from rebase_db import queue
+from rebase_db.control import revive
 from rebase_db.database.registry import find_or_insert
 from rebase_db.hashing import content_hash
+from rebase_db.outcomes import Done, Fail, Outcome, Reject, Retry
 from rebase_db.schema import (
     Dataset,
     DatasetColumn,
@@ -128,6 +129,17 @@ def example_hash(example: ParsedExample) -> bytes:
     )
 
 
+def outcome_of(answer: Answer) -> Outcome:
+    """What an answer makes of its link."""
+    if answer.parsed:
+        return Done()
+    if answer.reject_reason:
+        return Reject(answer.reject_reason)
+    if answer.retry_after is None:
+        return Fail(answer.error or "")
+    return Retry(answer.error or "", answer.retry_after)
+
+
 def write_answers(
     connection: Connection,
     worker_id: int,
@@ -137,23 +149,7 @@ def write_answers(
     teacher_id: int,
     prompt_id: int,
 ) -> None:
-    """Write answers and move their links on, in the caller's transaction.
-
-    Accepted answers make their link transformed, rejected ones rejected; an error puts it back for another attempt, or
-    fails it after the last.
-
-    Raises:
-        LostClaimError: One of the links went to another worker; roll back.
-    """
-    outcomes: dict[tuple[str, str | None, float], list[Claim]] = defaultdict(list)
-    for answer in answers:
-        event = "done" if answer.parsed else "reject" if answer.reject_reason else "error"
-        outcomes[event, answer.reject_reason or answer.error, answer.retry_after or 0].append(claims[answer.link_id])
-    for (event, reason, delay), held in outcomes.items():
-        if event == "error":
-            queue.give_up(connection, queue.TRANSFORM, worker_id, held, reason or "", least_delay_seconds=delay)
-        else:
-            queue.finish(connection, queue.TRANSFORM, worker_id, held, event, error=reason)
+    """Write answers, in the transaction that moves their links on."""
     values = [_generation(answer, claims[answer.link_id], worker_id, teacher_id, prompt_id) for answer in answers]
     ids = dict(
         connection.execute(insert(Generation).returning(Generation.link_id, Generation.generation_id), values).all()
@@ -213,8 +209,8 @@ def requeue_for(connection: Connection, task_version_id: int, encoder_id: int, t
         .exists()
     )
     links = task_links(task_version_id, encoder_id)
-    return queue.revive(connection, queue.TRANSFORM, "failed", links) + sum(
-        queue.revive(connection, queue.TRANSFORM, state, links & elsewhere)
+    return revive(connection, queue.TRANSFORM, "failed", links) + sum(
+        revive(connection, queue.TRANSFORM, state, links & elsewhere)
         for state in ("transformed", "distilled", "rejected")
     )
 

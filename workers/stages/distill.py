@@ -5,70 +5,99 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rebase_db import queue, settings
-from rebase_db.distill.runs import finish_run, read_examples, read_run, this_run, write_metrics
+from rebase_db.distill.runs import mark_distilled, read_examples, read_run, write_metrics
+from rebase_db.errors import LostClaimError, TrainingError
 from rebase_db.faults import FaultPoint, reach
+from rebase_db.outcomes import Done, Fail, Release
+from workers.stage import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import threading
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from typing import Any
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from rebase_db.distill.student import MetricPoint
     from rebase_db.lease import Lease
-    from rebase_db.queue import Claim
+    from rebase_db.queue import Claim, Lane
 
 
 class DistillStage:
-    """Trains one run."""
+    """Trains runs; each is a lane of its own.
+
+    Args:
+        engine: The database.
+        lease: The worker.
+        stopping: Once set, the training ends at its next step and the run is handed back.
+        on_metric: Told every point of the curve.
+    """
 
     queue = queue.DISTILL
     batch = 1
+    writers = 1
 
     def __init__(
-        self, engine: Engine, lease: Lease, training_run_id: int, on_metric: Callable[[MetricPoint], None]
+        self,
+        engine: Engine,
+        lease: Lease,
+        stopping: threading.Event,
+        on_metric: Callable[[MetricPoint], None] = lambda _: None,
     ) -> None:
         self.engine = engine
         self.lease = lease
+        self.stopping = stopping
         self.on_metric = on_metric
-        self.scope = this_run(training_run_id)
 
-    def work(self, claims: Sequence[Claim]) -> None:
-        """Train; the artifact's folder carries the run's key, so a run that is done again overwrites only itself."""
+    def handle(self, lane: Lane, claims: Sequence[Claim]) -> Iterator[Result]:
+        """Train one run."""
         from rebase_db.distill.classifier import train_classifier
-        from rebase_db.distill.student import Hyperparameters, environment
+        from rebase_db.distill.student import Hyperparameters, TrainingStoppedError, environment
 
-        (claim,) = claims
-        reach(FaultPoint.DISTILL_CLAIMED)
+        (claim,), (training_run_id,) = claims, lane
         with self.engine.connect() as connection:
-            run = read_run(connection, claim.item_id)
+            run = read_run(connection, training_run_id)
             examples = read_examples(connection, run.training_set_id)
         labels = run.labels or sorted({example.label for example in examples})
 
         def on_metric(point: MetricPoint) -> None:
             reach(FaultPoint.DISTILL_STEP)
             with self.engine.begin() as connection:
+                if not queue.hold(connection, self.queue, self.lease.worker_id, [claim]):
+                    raise LostClaimError(f"Training run {training_run_id} was cancelled or went to another worker.")
                 write_metrics(connection, claim, [point])
             self.on_metric(point)
 
-        artifact = train_classifier(
-            examples,
-            labels,
-            base=run.base,
-            hyperparameters=Hyperparameters.from_dict(run.hyperparameters),
-            folder=settings.artifacts() / run.run_key.hex()[:16],
-            on_metric=on_metric,
-        )
-        reach(FaultPoint.DISTILL_SAVED)
-        with self.engine.begin() as connection:
-            finish_run(
-                connection,
-                self.lease.worker_id,
-                claim,
-                path=artifact.folder,
-                artifact_hash=artifact.content_hash,
-                environment=environment(),
+        try:
+            artifact = train_classifier(
+                examples,
+                labels,
+                base=run.base,
+                hyperparameters=Hyperparameters.from_dict(run.hyperparameters),
+                # Of this attempt alone: a worker that lost the run may still be writing its own.
+                folder=settings.artifacts() / f"{run.run_key.hex()[:16]}-{claim.attempt}",
+                on_metric=on_metric,
+                should_stop=self.stopping.is_set,
             )
-            reach(FaultPoint.DISTILL_BEFORE_COMMIT)
+        except TrainingStoppedError:
+            yield Result([(claim, Release())])
+            return
+        except TrainingError as error:
+            yield Result([(claim, Fail(error.message))])
+            return
+        reach(FaultPoint.DISTILL_SAVED)
+
+        def write(connection: Connection, _: Collection[int]) -> dict[int, dict[str, Any]]:
+            mark_distilled(connection, training_run_id)
+            return {
+                claim.item_id: {
+                    "artifact_path": str(artifact.folder),
+                    "artifact_hash": artifact.content_hash,
+                    "environment": environment(),
+                }
+            }
+
+        yield Result([(claim, Done())], write)
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -5,44 +5,42 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rebase_db import queue
-from rebase_db.embed.plan import chunks_of
 from rebase_db.embed.store import read_chunk, write_vectors
-from rebase_db.faults import FaultPoint, reach
+from rebase_db.outcomes import Done
+from workers.stage import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from rebase_db.embed.encoder import Encoder
-    from rebase_db.lease import Lease
-    from rebase_db.queue import Claim
+    from rebase_db.queue import Claim, Lane
 
 
 class EmbedStage:
-    """Embeds what is queued for one encoder."""
+    """Embeds queued chunks; a lane is an encoder."""
 
     queue = queue.EMBED
     batch = 8
+    writers = 1
 
-    def __init__(self, engine: Engine, lease: Lease, encoder_id: int, load_encoder: Callable[[], Encoder]) -> None:
+    def __init__(self, engine: Engine, load_encoder: Callable[[int], Encoder]) -> None:
         self.engine = engine
-        self.lease = lease
         self.load_encoder = load_encoder
-        self.scope = chunks_of(encoder_id)
 
-    def work(self, claims: Sequence[Claim]) -> None:
-        """Encode and store the chunks, each by itself: what a chunk's vectors are must not depend on its neighbours."""
-        reach(FaultPoint.EMBED_CLAIMED)
+    def handle(self, lane: Lane, claims: Sequence[Claim]) -> Iterator[Result]:
+        """Encode the chunks, each by itself: what a chunk's vectors are must not depend on its neighbours."""
+        (encoder_id,) = lane
         for claim in claims:
             with self.engine.connect() as connection:
                 chunk = read_chunk(connection, claim)
-            vectors = self.load_encoder().encode(chunk.texts)
-            reach(FaultPoint.EMBED_ENCODED)
-            with self.engine.begin() as connection:
-                write_vectors(connection, chunk, vectors)
-                queue.finish(connection, self.queue, self.lease.worker_id, [claim], "done")
-                reach(FaultPoint.EMBED_BEFORE_COMMIT)
+            vectors = self.load_encoder(encoder_id).encode(chunk.texts)
+
+            def write(connection: Connection, _: Collection[int]) -> None:
+                write_vectors(connection, chunk, vectors)  # noqa: B023 - written before the next chunk is read
+
+            yield Result([(claim, Done())], write)
 
     def close(self) -> None:
         """Nothing to let go of: the encoder is the caller's."""

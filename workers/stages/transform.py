@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from rebase_db import queue
 from rebase_db.faults import FaultPoint, reach
-from rebase_db.transform.store import RowReader, register_teacher, requeue_for, task_links, write_answers
+from rebase_db.transform.store import RowReader, outcome_of, register_teacher, write_answers
+from workers.stage import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import threading
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from rebase_db.lease import Lease
-    from rebase_db.queue import Claim
+    from rebase_db.queue import Claim, Lane
     from rebase_db.transform.teacher import Answer, Teacher
 
 ANSWERS_A_COMMIT = 64
@@ -22,51 +25,62 @@ ANSWERS_A_COMMIT = 64
 
 
 class TransformStage:
-    """Transforms the live links of a task version under one encoder."""
+    """Transforms links; a lane is a task version under an encoder.
+
+    Args:
+        engine: The database.
+        lease: The worker.
+        stopping: Once set, answers that are there are kept and no more are waited for.
+        load_teacher: The teacher of a task version.
+    """
 
     queue = queue.TRANSFORM
     batch = 256
+    writers = 1
 
-    def __init__(self, engine: Engine, lease: Lease, task_version_id: int, encoder_id: int, teacher: Teacher) -> None:
+    def __init__(
+        self, engine: Engine, lease: Lease, stopping: threading.Event, load_teacher: Callable[[int], Teacher]
+    ) -> None:
         self.engine = engine
         self.lease = lease
-        self.teacher = teacher
-        self.scope = task_links(task_version_id, encoder_id)
+        self.stopping = stopping
+        self.load_teacher = load_teacher
         self.rows = RowReader()
-        with engine.begin() as connection:
-            self.teacher_id, self.prompt_id = register_teacher(connection, teacher)
-            self.requeued = requeue_for(connection, task_version_id, encoder_id, self.teacher_id, self.prompt_id)
 
-    def work(self, claims: Sequence[Claim]) -> None:
-        """Ask for all claimed rows and store answers as they come in."""
-        reach(FaultPoint.TRANSFORM_CLAIMED)
-        held = {claim.item_id: claim for claim in claims}
-        with self.engine.connect() as connection:
-            rows = self.rows.read(connection, claims)
-        answers: list[Answer] = []
-        for answer in self.teacher.answer(rows):
-            answers.append(answer)
-            if len(answers) == ANSWERS_A_COMMIT:
-                self._write(held, answers)
-                answers = []
-        self._write(held, answers)
-
-    def _write(self, held: dict[int, Claim], answers: list[Answer]) -> None:
-        if not answers:
-            return
-        reach(FaultPoint.TRANSFORM_ANSWERED)
+    def handle(self, lane: Lane, claims: Sequence[Claim]) -> Iterator[Result]:
+        """Ask for all claimed rows and give the answers back as they come in."""
+        teacher = self.load_teacher(lane[0])
         with self.engine.begin() as connection:
+            rows = self.rows.read(connection, claims)
+            teacher_id, prompt_id = register_teacher(connection, teacher)
+        held = {claim.item_id: claim for claim in claims}
+        answers: list[Answer] = []
+        with closing(teacher.answer(rows)) as given:  # type: ignore[type-var]
+            for answer in given:
+                reach(FaultPoint.TRANSFORM_ANSWERED)
+                answers.append(answer)
+                if self.stopping.is_set():
+                    break
+                if len(answers) == ANSWERS_A_COMMIT:
+                    yield self._result(held, answers, teacher_id, prompt_id)
+                    answers = []
+        if answers:
+            yield self._result(held, answers, teacher_id, prompt_id)
+
+    def _result(
+        self, claims: Mapping[int, Claim], answers: Sequence[Answer], teacher_id: int, prompt_id: int
+    ) -> Result:
+        def write(connection: Connection, held: Collection[int]) -> None:
             write_answers(
                 connection,
                 self.lease.worker_id,
-                held,
-                answers,
-                teacher_id=self.teacher_id,
-                prompt_id=self.prompt_id,
+                claims,
+                [answer for answer in answers if answer.link_id in held],
+                teacher_id=teacher_id,
+                prompt_id=prompt_id,
             )
-            reach(FaultPoint.TRANSFORM_BEFORE_COMMIT)
-        reach(FaultPoint.TRANSFORM_COMMITTED)
+
+        return Result([(claims[answer.link_id], outcome_of(answer)) for answer in answers], write)
 
     def close(self) -> None:
-        """Close the teacher."""
-        self.teacher.close()
+        """Nothing to let go of: the teacher is the caller's."""

@@ -1,0 +1,118 @@
+"""The job runner: cancelling, crash counts, priorities, pausing, waking workers, storage of the hot tables.
+
+Revision: 0002, after 0001. Deploy: with the workers stopped; running workers of the version before notice and stop. The
+indexes for claiming are rebuilt, which reads the claimable tables once.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import ARRAY
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+JOB_STATES = ("waiting", "running", "done", "failed", "cancelled")
+LINK_STATES = ("retrieved", "transforming", "transformed", "rejected", "failed", "cancelled", "distilled")
+CLAIMABLE = {
+    "embed_chunk": (JOB_STATES, ("done", "failed", "cancelled")),
+    "retrieval": (JOB_STATES, ("done", "failed", "cancelled")),
+    "retrieval_link": (LINK_STATES, ("transformed", "rejected", "failed", "cancelled", "distilled")),
+    "training_run": (JOB_STATES, ("done", "failed", "cancelled")),
+}
+# Columns of the indexes for claiming, before and now, and their condition.
+READY = {
+    "embed_chunk_waiting_idx": (
+        "embed_chunk", ["encoder_id", "embed_chunk_id"], ["encoder_id", "ready_at", "embed_chunk_id"],
+        "state = 'waiting'",
+    ),
+    "retrieval_waiting_idx": (
+        "retrieval", ["retrieval_id"], ["encoder_id", "ready_at", "retrieval_id"], "state = 'waiting'",
+    ),
+    "retrieval_link_retrieved_idx": (
+        "retrieval_link", ["task_version_id", "encoder_id", "rank"],
+        ["task_version_id", "encoder_id", "ready_at", "rank"], "state = 'retrieved' AND displaced_by IS NULL",
+    ),
+}  # fmt: skip
+STORAGE = {
+    "fillfactor": 70,
+    "autovacuum_vacuum_scale_factor": 0,
+    "autovacuum_vacuum_threshold": 5000,
+    "autovacuum_analyze_scale_factor": 0,
+    "autovacuum_analyze_threshold": 20000,
+    "autovacuum_vacuum_cost_delay": 0,
+}
+WAKE_FUNCTION = """\
+CREATE FUNCTION wake_workers() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('rebase_work', TG_TABLE_NAME);
+    RETURN NULL;
+END $$"""
+
+
+def upgrade() -> None:
+    op.add_column("task", sa.Column("priority", sa.SmallInteger, nullable=False, server_default=sa.text("0")))
+    op.add_column("task", sa.Column("paused_at", sa.TIMESTAMP(timezone=True)))
+    op.add_column("worker", sa.Column("stages", ARRAY(sa.Text)))
+    op.add_column("worker", sa.Column("concurrency", sa.SmallInteger, nullable=False, server_default=sa.text("1")))
+    op.create_index("event_at_idx", "event", ["at"], postgresql_using="brin")
+    op.execute(WAKE_FUNCTION)
+    for table, (states, finished) in CLAIMABLE.items():
+        op.add_column(table, sa.Column("crashes", sa.SmallInteger, nullable=False, server_default=sa.text("0")))
+        op.alter_column(table, "ready_at", server_default=sa.text("now()"))
+        _replace_state_checks(table, states, finished)
+        op.execute(f"ALTER TABLE {table} SET ({', '.join(f'{name} = {value}' for name, value in STORAGE.items())})")
+        op.execute(
+            f"CREATE TRIGGER {table}_wake AFTER INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION wake_workers()"
+        )
+    for index, (table, _, columns, condition) in READY.items():
+        op.drop_index(index, table)
+        op.create_index(index, table, columns, postgresql_where=sa.text(condition))
+    op.create_index(
+        "retrieval_link_finished_idx",
+        "retrieval_link",
+        ["task_version_id", "encoder_id", "state"],
+        postgresql_where=sa.text("finished_at IS NOT NULL AND displaced_by IS NULL"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_index("retrieval_link_finished_idx", "retrieval_link")
+    for index, (table, columns, _, condition) in READY.items():
+        op.drop_index(index, table)
+        op.create_index(index, table, columns, postgresql_where=sa.text(condition))
+    for table, (states, finished) in CLAIMABLE.items():
+        op.execute(f"DROP TRIGGER {table}_wake ON {table}")
+        op.execute(f"ALTER TABLE {table} RESET ({', '.join(STORAGE)})")
+        # What was cancelled failed, in the words of the version before.
+        op.execute(f"UPDATE {table} SET state = 'failed', error = 'cancelled' WHERE state = 'cancelled'")  # noqa: S608
+        _replace_state_checks(
+            table,
+            tuple(state for state in states if state != "cancelled"),
+            tuple(state for state in finished if state != "cancelled"),
+        )
+        op.alter_column(table, "ready_at", server_default=sa.text("clock_timestamp()"))
+        op.drop_column(table, "crashes")
+    op.execute("DROP FUNCTION wake_workers()")
+    op.drop_index("event_at_idx", "event")
+    op.drop_column("worker", "concurrency")
+    op.drop_column("worker", "stages")
+    op.drop_column("task", "paused_at")
+    op.drop_column("task", "priority")
+
+
+def _replace_state_checks(table: str, states: tuple[str, ...], finished: tuple[str, ...]) -> None:
+    """The CHECKs that list states. Without NOT VALID: the tables are read for their indexes anyway."""
+    for name, condition in (
+        ("state", f"state IN ({_quoted(states)})"),
+        ("finished", f"(finished_at IS NOT NULL) = (state IN ({_quoted(finished)}))"),
+    ):
+        op.drop_constraint(f"{table}_{name}_check", table)
+        op.create_check_constraint(op.f(f"{table}_{name}_check"), table, condition)
+
+
+def _quoted(states: tuple[str, ...]) -> str:
+    return ", ".join(f"'{state}'" for state in states)

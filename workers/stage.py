@@ -1,0 +1,57 @@
+"""What a stage gives the runner: results of claimed rows, each with its way of being written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from rebase_db.outcomes import Outcome
+    from rebase_db.queue import Claim, Lane, Queue
+
+Write = Callable[["Connection", Collection[int]], Mapping[int, dict[str, Any]] | None]
+"""Writes what was made of rows, in the transaction that moves them on.
+
+Given the ids of the rows that are still this worker's: of the others it must write nothing. May return further columns
+of those rows, to be set in the statement that moves them: those that a CHECK ties to their state.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of some rows of a batch, to be committed together."""
+
+    outcomes: Sequence[tuple[Claim, Outcome]]
+    write: Write | None = None
+
+
+class Stage(Protocol):
+    """One kind of work.
+
+    Attributes:
+        queue: What it claims.
+        batch: Rows a claim.
+        writers: Results that may be written at the same time.
+    """
+
+    queue: Queue
+    batch: int
+    writers: int
+
+    def handle(self, lane: Lane, claims: Sequence[Claim]) -> Iterator[Result]:
+        """Work on claimed rows of one lane, outside any transaction, and give each back in one result.
+
+        Rows that no result names when it ends are retried. Closed early, it lets go of what it has begun.
+
+        Raises:
+            RebaseError: The lane cannot be worked on here (a key that is refused, a model that is not there); rows
+                without a result are handed back.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of models and connections."""
+        ...
