@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, literal, select, update
 
-from rebase_db.queue import DISTILL, EMBED, QUEUES, RETRIEVE, TRANSFORM, Queue, transition
+from rebase_db.events import log_transition
+from rebase_db.queue import DISTILL, EMBED, QUEUES, RETRIEVE, TRANSFORM, Queue
 from rebase_db.schema import Retrieval, RetrievalLink, Task, TaskVersion, TrainingRun, TrainingSet
 from rebase_db.schema.base import ATTEMPTS
 from rebase_db.schema.hot import WAKE_CHANNEL
@@ -16,6 +17,31 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import ColumnElement, Connection
+
+
+def transition(
+    connection: Connection,
+    queue: Queue,
+    event: str,
+    state: str,
+    which: ColumnElement[bool],
+    values: dict[str, Any] | None = None,
+) -> int:
+    """Move every row in `state` that satisfies `which` on by `event`, claimed or not; their number.
+
+    A worker that holds one of them loses it: its results will be refused. KeyError when the move is illegal.
+    """
+    table, machine = queue.table, queue.machine
+    after = machine.next_state(state, event)
+    moved = (
+        update(table)
+        .where(queue.in_state(state), which)
+        .values(state=after, worker_id=None, **(values or {}))
+        .returning(queue.key.label("item_id"), table.c.attempt)
+        .cte("moved")
+    )
+    logged = log_transition(queue, moved, event, literal(state))
+    return connection.execute(select(func.count()).select_from(moved).add_cte(logged)).scalar_one()
 
 
 def revive(connection: Connection, queue: Queue, state: str, which: ColumnElement[bool]) -> int:

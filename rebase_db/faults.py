@@ -14,7 +14,7 @@ from enum import StrEnum
 class FaultPoint(StrEnum):
     """Every point, in the order data flows.
 
-    Every stage has those that the runner passes with each batch: `claiming` (claimed, not committed), `claimed`,
+    Every stage has those that the runner passes with each batch: `claiming` (about to claim), `claimed`,
     `handled` (there is a result), `written` (in its transaction), `settled` (its rows moved on) and `committed`.
     """
 

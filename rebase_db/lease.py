@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from rebase_db import __version__, settings
-from rebase_db.queue import LIVENESS_LOCK
+from rebase_db.rescue import LIVENESS_LOCK
 from rebase_db.schema import Worker
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Lease:
     """Registers this process as a worker and keeps it alive from a thread until closed.
 
     The thread has a connection of its own, which holds an advisory lock for as long as it lives (see
-    `rebase_db.queue.rescue`), and comes back with a new one when the server restarts. A stage that computes for hours
+    `rebase_db.rescue`), and comes back with a new one when the server restarts. A stage that computes for hours
     needs no code for this: the beat does not depend on it.
 
     Args:

@@ -6,9 +6,8 @@ A queue is a table with the columns of `schema.base.JobColumns`. The protocol:
 2. The work is done outside any transaction.
 3. `hold` and `settle` move the rows on in the transaction that writes their results. Both match on row, attempt, worker
    and state, and say which rows that left: of the others nothing is written.
-4. `rescue` returns the rows of workers that are gone, see `rebase_db.lease`.
-
-Every transition writes its `event` row in the same statement. What people do to rows is in `rebase_db.control`.
+Rows of workers that are gone come back by `rebase_db.rescue`; what people do to rows is in `rebase_db.control`. Every
+transition writes its `event` row in the same statement.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ from sqlalchemy import (
     cast,
     column,
     func,
-    insert,
     literal,
     literal_column,
     null,
@@ -40,21 +38,18 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL
 from sqlalchemy.types import BigInteger, Double, Integer, SmallInteger, Text
 
-from rebase_db import settings
+from rebase_db.events import log_transition
 from rebase_db.outcomes import Done, Fail, Outcome, Reject, Release, Retry, Snooze, backoff_seconds
-from rebase_db.schema import EmbedChunk, Event, Retrieval, RetrievalLink, Task, TaskVersion, TrainingRun, Worker
+from rebase_db.schema import EmbedChunk, Retrieval, RetrievalLink, Task, TaskVersion, TrainingRun
 from rebase_db.states import JOB, LINK, StateMachine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import CTE, Connection
+    from sqlalchemy import Connection
 
 Lane = tuple[int, ...]
 """What the rows of one batch have in common, see `Queue.lane`."""
-
-LIVENESS_LOCK = 0x52454241
-"""First half of the two-part advisory lock key a live worker's connection holds; the second is its worker_id."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,14 +144,24 @@ class Claim:
     last: bool
 
 
-def claim(
-    connection: Connection, queue: Queue, worker_id: int, limit: int, scope: ColumnElement[bool] | None = None
-) -> list[Claim]:
-    """Take up to `limit` ready rows within `scope` (a lane), longest ready first. Commit before working on them.
+def claim(connection: Connection, queue: Queue, worker_id: int, limit: int, lane: Lane | None = None) -> list[Claim]:
+    """Take up to `limit` ready rows of a lane (of any, for tests), longest ready first. Commit before working on them.
 
     A row that a worker died with is taken alone, so that the one that kills workers is found and its neighbours live.
     """
+    parameters = {"worker": worker_id, "batch": limit, **{f"lane_{n}": value for n, value in enumerate(lane or ())}}
+    rows = connection.execute(_claim(queue, in_lane=lane is not None), parameters)
+    return sorted(
+        (Claim(item_id, attempt, attempt >= limit) for item_id, attempt, limit in rows), key=lambda found: found.item_id
+    )
+
+
+@cache
+def _claim(queue: Queue, *, in_lane: bool) -> Select[Any]:
+    """The statement of `claim`; built once, because building it takes longer than running it."""
     table = queue.table
+    worker_id = bindparam("worker", type_=Integer)
+    lane = [part == bindparam(f"lane_{n}") for n, part in enumerate(queue.lane)] if in_lane else []
     picked = (
         select(queue.key, table.c.crashes)
         .where(
@@ -164,12 +169,12 @@ def claim(
             # Not clock_timestamp(), which is volatile and so no condition an index can be searched by.
             table.c.ready_at <= func.statement_timestamp(),
             queue.eligible,
-            true() if scope is None else scope,
+            *lane,
         )
         .order_by(table.c.ready_at, queue.rank)
-        .limit(limit)
+        .limit(bindparam("batch", type_=Integer))
         # Not plain FOR UPDATE: that would also skip rows whose children are just being inserted.
-        .with_for_update(skip_locked=True, key_share=True)
+        .with_for_update(skip_locked=True, key_share=True, of=table)
         # In a CTE, because the planner may run a LIMITed subquery again and then update more rows than it limits.
         .cte("picked")
         .prefix_with("MATERIALIZED", dialect="postgresql")
@@ -183,11 +188,8 @@ def claim(
         .returning(queue.key.label("item_id"), table.c.attempt, table.c.attempt_limit)
         .cte("moved")
     )
-    logged = _log(queue, moved, "claim", literal(queue.machine.ready), worker_id=literal(worker_id, Integer))
-    rows = connection.execute(select(moved).add_cte(logged))
-    return sorted(
-        (Claim(item_id, attempt, attempt >= limit) for item_id, attempt, limit in rows), key=lambda found: found.item_id
-    )
+    logged = log_transition(queue, moved, "claim", literal(queue.machine.ready), worker_id=worker_id)
+    return select(moved).add_cte(logged)
 
 
 def hold(connection: Connection, queue: Queue, worker_id: int, claims: Sequence[Claim]) -> list[Claim]:
@@ -324,7 +326,7 @@ def _settle(queue: Queue, columns: tuple[str, ...], *, uniform: bool) -> Select[
         )
         .cte("moved")
     )
-    logged = _log(
+    logged = log_transition(
         queue,
         moved,
         moved.c.event,
@@ -334,58 +336,6 @@ def _settle(queue: Queue, columns: tuple[str, ...], *, uniform: bool) -> Select[
         detail=moved.c.error,
     )
     return select(moved.c.item_id).add_cte(logged)
-
-
-def rescue(connection: Connection, queue: Queue, worker_id: int) -> int:
-    """Return rows whose worker is gone: stopped, silent for a lease, or without its liveness lock; their number.
-
-    A killed process's connection is closed by the kernel, which frees the lock, so its rows are back at once; the
-    heartbeat is for machines that vanish without closing anything. Should a live worker lose its lock (its connection
-    dropped), its rows are done twice, but its late results are refused by the fence. Rows that somebody has locked are
-    about to be moved on and are left for the next time.
-    """
-    table, machine = queue.table, queue.machine
-    lease = cast(f"{settings.lease_seconds()} seconds", INTERVAL)
-    holders = select(table.c.worker_id).where(queue.in_state(machine.working)).distinct()
-    dead = (
-        select(Worker.worker_id)
-        .where(
-            Worker.worker_id.in_(holders),
-            Worker.worker_id != worker_id,
-            or_(
-                Worker.stopped_at.is_not(None),
-                Worker.heartbeat_at < func.clock_timestamp() - lease,
-                func.pg_try_advisory_xact_lock(LIVENESS_LOCK, Worker.worker_id),
-            ),
-        )
-        .cte("dead")
-        .prefix_with("MATERIALIZED", dialect="postgresql")
-    )
-    left = (
-        select(queue.key, table.c.worker_id)
-        .where(queue.in_state(machine.working), table.c.worker_id.in_(select(dead.c.worker_id)))
-        .with_for_update(skip_locked=True, key_share=True)
-        .cte("left_behind")
-        .prefix_with("MATERIALIZED", dialect="postgresql")
-    )
-    exhausted = table.c.attempt >= table.c.attempt_limit
-    moved = (
-        update(table)
-        .where(queue.key == left.c[queue.key.name])
-        .values(
-            state=case((exhausted, "failed"), else_=machine.ready),
-            worker_id=None,
-            error=func.concat("worker ", left.c.worker_id, " died in attempt ", table.c.attempt),
-            ready_at=func.clock_timestamp(),
-            finished_at=case((exhausted, func.clock_timestamp()), else_=null()),
-            crashes=table.c.crashes + 1,
-        )
-        .returning(queue.key.label("item_id"), table.c.attempt, table.c.state, table.c.error)
-        .cte("moved")
-    )
-    event = case((moved.c.state == "failed", "fail"), else_="rescue")
-    logged = _log(queue, moved, event, literal(machine.working), to_state=moved.c.state, detail=moved.c.error)
-    return connection.execute(select(func.count()).select_from(moved).add_cte(logged)).scalar_one()
 
 
 def counts(connection: Connection, queue: Queue, scope: ColumnElement[bool] | None = None) -> dict[str, int]:
@@ -405,62 +355,3 @@ def failure(connection: Connection, queue: Queue, scope: ColumnElement[bool]) ->
     return connection.execute(
         select(table.c.error).where(queue.in_state("failed"), scope).order_by(queue.key).limit(1)
     ).scalar_one_or_none()
-
-
-def transition(
-    connection: Connection,
-    queue: Queue,
-    event: str,
-    state: str,
-    which: ColumnElement[bool],
-    values: dict[str, Any] | None = None,
-) -> int:
-    """Move every row in `state` that satisfies `which` on by `event`, claimed or not; their number.
-
-    A worker that holds one of them loses it: its results will be refused. KeyError when the move is illegal.
-    """
-    table, machine = queue.table, queue.machine
-    after = machine.next_state(state, event)
-    moved = (
-        update(table)
-        .where(queue.in_state(state), which)
-        .values(state=after, worker_id=None, **(values or {}))
-        .returning(queue.key.label("item_id"), table.c.attempt)
-        .cte("moved")
-    )
-    logged = _log(queue, moved, event, literal(state))
-    return connection.execute(select(func.count()).select_from(moved).add_cte(logged)).scalar_one()
-
-
-def _log(
-    queue: Queue,
-    moved: CTE,
-    event: str | ColumnElement[str],
-    before: ColumnElement[Any],
-    *,
-    to_state: ColumnElement[Any] | None = None,
-    worker_id: ColumnElement[Any] | None = None,
-    detail: ColumnElement[Any] | None = None,
-) -> CTE:
-    """The event rows of a transition, as part of its statement."""
-    if isinstance(event, str):
-        to_state, event = literal(queue.machine.next_state_of(event)), literal(event)
-    if to_state is None:
-        raise ValueError("an event that is an expression needs the state it leads to")
-    return (
-        insert(Event)
-        .from_select(
-            ["queue", "item_id", "attempt", "from_state", "to_state", "event", "worker_id", "detail"],
-            select(
-                literal(queue.name),
-                moved.c.item_id,
-                moved.c.attempt,
-                before,
-                to_state,
-                event,
-                cast(null(), Integer) if worker_id is None else worker_id,
-                cast(null(), Text) if detail is None else detail,
-            ),
-        )
-        .cte("logged")
-    )

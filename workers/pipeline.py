@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from rebase_db import queue
 from rebase_db.distill.runs import Base, read_run, request_run
 from rebase_db.distill.training_set import FrozenSet, freeze
-from rebase_db.embed.plan import plan_chunks, register_encoder
+from rebase_db.embed.plan import plan_chunks, register_encoder, revive_chunks
 from rebase_db.errors import RebaseError, TaskError
 from rebase_db.ingest.load import Receipt, load_dataset
 from rebase_db.lineage.model_card import write_model_card
@@ -263,6 +263,7 @@ def embed_corpus(
     """Embed what has no vector yet under an encoder."""
     with engine.begin() as connection:
         plan_chunks(connection, encoder_id)
+        revive_chunks(connection, encoder_id)
     stage = EmbedStage(engine, lambda _: load_encoder())
     with reporter.step("Embed") as progress:
 

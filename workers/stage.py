@@ -41,14 +41,22 @@ class Stage(Protocol):
     batch: int
     writers: int
 
+    def prepare(self, lane: Lane) -> None:
+        """Load what rows of a lane need, before any is claimed: that may take minutes, or not be possible here.
+
+        Raises:
+            RebaseError: The lane cannot be worked on here (no key in the environment, no such model).
+        """
+        ...
+
     def handle(self, lane: Lane, claims: Sequence[Claim]) -> Iterator[Result]:
         """Work on claimed rows of one lane, outside any transaction, and give each back in one result.
 
         Rows that no result names when it ends are retried. Closed early, it lets go of what it has begun.
 
         Raises:
-            RebaseError: The lane cannot be worked on here (a key that is refused, a model that is not there); rows
-                without a result are handed back.
+            RebaseError: The lane cannot be worked on here after all (a key that is refused); rows without a result are
+                handed back.
         """
         ...
 

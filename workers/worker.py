@@ -18,6 +18,7 @@ from rebase_db.errors import DatabaseError, RebaseError
 from rebase_db.lanes import ReadyLane, ready_lanes, unfinished
 from rebase_db.lease import Lease
 from rebase_db.outcomes import backoff_seconds
+from rebase_db.rescue import rescue
 from workers.models import Models
 from workers.runner import Runner, Tally
 from workers.stages.distill import DistillStage
@@ -38,8 +39,10 @@ STAGES = tuple(each.stage for each in queue.QUEUES)
 LANES_SECONDS = 0.5
 """How old a list of ready lanes may be: a task that comes late, or first by priority, waits no longer for its turn."""
 RESCUE_SECONDS = 2.0
-BLOCKED_SECONDS = 60.0
-"""How long a lane that cannot be worked on here (a missing key, a missing model) is left to other workers."""
+BLOCKED_SECONDS = 30.0
+LONGEST_BLOCKED_SECONDS = 3600.0
+"""How long a lane that cannot be worked on here (a missing key, a missing model) is left to other workers: at first,
+and at most after doubling it each time."""
 ONE_AT_A_TIME = {"embed", "retrieve", "distill"}
 """Stages that use the whole machine for one batch; of these a worker runs one batch each at a time."""
 
@@ -74,7 +77,8 @@ class _Work:
     looked_for: int = -1
     rescued_at: float = float("-inf")
     served: dict[Lane, float] = field(default_factory=dict)
-    blocked: dict[Lane, float] = field(default_factory=dict)
+    blocked_until: dict[Lane, float] = field(default_factory=dict)
+    blocked_for: dict[Lane, float] = field(default_factory=dict)
 
 
 class Worker:
@@ -85,6 +89,7 @@ class Worker:
         options: What to do.
         on_batch: Told the stage, what became of a batch and how many seconds it took, from the slot's thread.
         stages: The stages to use; those of `options` where None.
+        on_start: Told this worker's id, before it looks for work.
     """
 
     def __init__(
@@ -93,8 +98,10 @@ class Worker:
         options: WorkerOptions,
         on_batch: Callable[[str, Tally, float], None] = lambda *_: None,
         stages: Callable[[Lease, threading.Event], Sequence[Stage]] | None = None,
+        on_start: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._engine = engine
+        self._on_start = on_start
         self._options = options
         self._on_batch = on_batch
         self._stopping = threading.Event()
@@ -124,6 +131,7 @@ class Worker:
         with Lease(
             self._engine, stages=options.stages, concurrency=options.concurrency, on_beat=self._check_schema
         ) as lease:
+            self._on_start(lease.worker_id)
             self._wake = Wake(self._engine)
             stages = self._make_stages(lease, self._stopping)
             work = [_Work(stage, threading.Lock() if stage.queue.stage in ONE_AT_A_TIME else None) for stage in stages]
@@ -220,9 +228,11 @@ class Worker:
             except RebaseError as error:
                 if self._options.drain:
                     raise
-                log.warning("%s %s Left to other workers for %g seconds.", error.message, error.hint, BLOCKED_SECONDS)
-                work.blocked[lane] = time.monotonic() + BLOCKED_SECONDS
+                seconds = min(work.blocked_for.get(lane, BLOCKED_SECONDS / 2) * 2, LONGEST_BLOCKED_SECONDS)
+                work.blocked_for[lane], work.blocked_until[lane] = seconds, time.monotonic() + seconds
+                log.warning("%s %s Left to other workers for %g seconds.", error.message, error.hint, seconds)
                 return True
+            work.blocked_for.pop(lane, None)
             if not tally.claimed:
                 work.looked_at = float("-inf")  # others were quicker
                 return False
@@ -239,13 +249,13 @@ class Worker:
             if now - work.rescued_at > RESCUE_SECONDS:
                 work.rescued_at = now
                 with self._engine.begin() as connection:
-                    queue.rescue(connection, work.stage.queue, lease.worker_id)
+                    rescue(connection, work.stage.queue, lease.worker_id)
             woken = self._wake.times
             if now - work.looked_at > LANES_SECONDS or work.looked_for != woken:
                 with self._engine.connect() as connection:
                     work.lanes = ready_lanes(connection, work.stage.queue)
                 work.looked_at, work.looked_for = now, woken
-            open_lanes = [each for each in work.lanes if work.blocked.get(each.lane, 0) <= now]
+            open_lanes = [each for each in work.lanes if work.blocked_until.get(each.lane, 0) <= now]
             if not open_lanes:
                 return None
             first = max(each.priority for each in open_lanes)

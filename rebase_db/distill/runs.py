@@ -9,7 +9,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from rebase_db import __version__, queue
-from rebase_db.control import revive
+from rebase_db.control import revive, transition
 from rebase_db.hashing import content_hash
 from rebase_db.schema import (
     Example,
@@ -167,4 +167,4 @@ def mark_distilled(connection: Connection, training_run_id: int) -> None:
         .join(TrainingRun, TrainingRun.training_set_id == TrainingSetMember.training_set_id)
         .where(TrainingRun.training_run_id == training_run_id)
     )
-    queue.transition(connection, queue.TRANSFORM, "distil", "transformed", RetrievalLink.link_id.in_(members))
+    transition(connection, queue.TRANSFORM, "distil", "transformed", RetrievalLink.link_id.in_(members))

@@ -44,14 +44,17 @@ def chunks_of(encoder_id: int) -> ColumnElement[bool]:
 
 
 def plan_chunks(connection: Connection, encoder_id: int) -> int:
-    """Queue every text that no chunk of this encoder covers yet, and chunks that failed again; how many were added.
+    """Queue every text that no chunk of this encoder covers yet; the number of chunks that were added.
 
     Texts are numbered densely within a dataset, so what is not covered is what lies beyond the highest covered id.
     """
     # The encoder's row serialises planners, so that two of them do not cover the same texts twice.
     connection.execute(select(Encoder.encoder_id).where(Encoder.encoder_id == encoder_id).with_for_update())
-    for state in ("failed", "cancelled"):
-        revive(connection, queue.EMBED, state, chunks_of(encoder_id))
     return connection.execute(
         text(named("plan_chunks")), {"encoder_id": encoder_id, "chunk_texts": CHUNK_TEXTS}
     ).rowcount
+
+
+def revive_chunks(connection: Connection, encoder_id: int) -> int:
+    """Queue an encoder's failed and cancelled chunks again; their number."""
+    return sum(revive(connection, queue.EMBED, state, chunks_of(encoder_id)) for state in ("failed", "cancelled"))

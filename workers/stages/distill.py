@@ -49,6 +49,9 @@ class DistillStage:
         self.stopping = stopping
         self.on_metric = on_metric
 
+    def prepare(self, lane: Lane) -> None:
+        """Nothing: what a run needs is its own."""
+
     def handle(self, lane: Lane, claims: Sequence[Claim]) -> Iterator[Result]:
         """Train one run."""
         from rebase_db.distill.classifier import train_classifier

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rebase_db import queue
+from rebase_db.control import wake
 from rebase_db.embed.store import read_chunk, write_vectors
+from rebase_db.lanes import unfinished
 from rebase_db.outcomes import Done
 from workers.stage import Result
 
@@ -29,6 +31,10 @@ class EmbedStage:
         self.engine = engine
         self.load_encoder = load_encoder
 
+    def prepare(self, lane: Lane) -> None:
+        """Load the encoder."""
+        self.load_encoder(*lane)
+
     def handle(self, lane: Lane, claims: Sequence[Claim]) -> Iterator[Result]:
         """Encode the chunks, each by itself: what a chunk's vectors are must not depend on its neighbours."""
         (encoder_id,) = lane
@@ -41,6 +47,9 @@ class EmbedStage:
                 write_vectors(connection, chunk, vectors)  # noqa: B023 - written before the next chunk is read
 
             yield Result([(claim, Done())], write)
+        with self.engine.begin() as connection:
+            if not unfinished(connection, self.queue):
+                wake(connection)  # retrievals wait for the last chunk
 
     def close(self) -> None:
         """Nothing to let go of: the encoder is the caller's."""

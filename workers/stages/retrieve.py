@@ -34,6 +34,9 @@ class RetrieveStage:
         self.engine = engine
         self.load_encoder = load_encoder
 
+    def prepare(self, lane: Lane) -> None:
+        """Nothing: the encoder is needed only for tasks without query vectors."""
+
     def handle(self, lane: Lane, claims: Sequence[Claim]) -> Iterator[Result]:
         """Score once, then rank and write task by task. Texts that no chunk covers yet are queued and waited for."""
         (encoder_id,) = lane

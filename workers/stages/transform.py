@@ -47,6 +47,10 @@ class TransformStage:
         self.load_teacher = load_teacher
         self.rows = RowReader()
 
+    def prepare(self, lane: Lane) -> None:
+        """Load the teacher."""
+        self.load_teacher(lane[0])
+
     def handle(self, lane: Lane, claims: Sequence[Claim]) -> Iterator[Result]:
         """Ask for all claimed rows and give the answers back as they come in."""
         teacher = self.load_teacher(lane[0])
