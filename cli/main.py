@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import corpus, database, lineage, run, stages, task
+from cli import corpus, database, lineage, run, stages, task, work
 
 app = typer.Typer(
     name="rebase",
@@ -54,6 +54,7 @@ corpus.add_to(app)
 task.add_to(app)
 stages.add_to(app)
 lineage.add_to(app)
+work.add_to(app)
 database.add_to(app)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
@@ -15,11 +15,22 @@ from rebase_db.errors import DatabaseError
 from rebase_db.faults import FaultPoint, is_armed, reach
 
 if TYPE_CHECKING:
+    import psycopg
     from sqlalchemy import Connection, Engine
 
 MIN_POSTGRES = 16
 MIN_PGVECTOR = (0, 8)
-_CONNECT_TIMEOUT_SECONDS = 10
+_CONNECTION = {
+    "connect_timeout": 10,
+    "application_name": "rebase-db",
+    # A host that vanishes says nothing: without these a connection to it would be waited on for hours.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+IDLE_IN_TRANSACTION_SECONDS = 60
+"""How long a frozen process may sit on row locks and hold up vacuuming before the server ends its connection."""
 
 
 def open_engine(*, check_schema: bool = True) -> Engine:
@@ -77,11 +88,20 @@ def engine_for(url: str) -> Engine:
         parsed.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
         hide_parameters=True,  # an error is kept with its row and may be logged; the row's text must not be in it
-        connect_args={"connect_timeout": _CONNECT_TIMEOUT_SECONDS, "application_name": "rebase-db"},
+        connect_args=_CONNECTION,
     )
+    event.listen(engine, "connect", _limit_idleness)
     if is_armed(FaultPoint.STATEMENT):
         event.listen(engine, "before_cursor_execute", lambda *_: reach(FaultPoint.STATEMENT))
     return engine
+
+
+def _limit_idleness(connection: psycopg.Connection[Any], _: object) -> None:
+    # By statement, not as a start-up option, which connection poolers refuse.
+    connection.execute(
+        "SELECT set_config('idle_in_transaction_session_timeout', %s, false)", [f"{IDLE_IN_TRANSACTION_SECONDS}s"]
+    )
+    connection.commit()
 
 
 def check_server(engine: Engine) -> None:

@@ -83,6 +83,8 @@ def load_dataset(
     """
     check_names(source)
     with engine.begin() as connection:
+        # A source may be slow to give its next rows; nobody waits for this transaction but loads of the same dataset.
+        connection.execute(select(func.set_config("idle_in_transaction_session_timeout", "0", True)))  # noqa: FBT003
         load = _Load(connection, source, max_rows, on_rows)
         receipt = load.run()
         if receipt.rows_added:

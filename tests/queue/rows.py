@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select, text, update
 
 from rebase_db import queue
+from rebase_db.outcomes import Done
 from rebase_db.schema import Event
 from tests.schema.chain import NOW, add, digest
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rebase_db.queue import Claim, Queue
+    from rebase_db.queue import Claim, Lane, Queue
     from tests.schema.chain import Row
 
 _ADD_READY = {
@@ -125,6 +126,59 @@ def last_event_id(connection: Connection) -> int:
     return connection.execute(select(func.coalesce(func.max(Event.event_id), 0))).scalar_one()
 
 
-def done(connection: Connection, of: Queue, worker_id: int, claims: list[Claim]) -> None:
-    """Finish claims as done, with whatever their table asks of a done row."""
-    queue.finish(connection, of, worker_id, claims, "done", values=DONE.get(of.name))
+def done(connection: Connection, of: Queue, worker_id: int, claims: list[Claim]) -> list[Claim]:
+    """Settle claims as done, with whatever their table asks of a done row; those that were still the worker's."""
+    return queue.settle(connection, of, worker_id, [(claim, Done()) for claim in claims], DONE.get(of.name))
+
+
+def lanes_of(connection: Connection, of: Queue) -> list[Lane]:
+    """Every lane that a queue has rows of, whatever their state."""
+    return [tuple(row) for row in connection.execute(select(*of.lane).distinct().order_by(*of.lane))]
+
+
+def add_task(connection: Connection, name: str) -> int:
+    """The id of the first version of a new task."""
+    task = add(connection, "task", name=name, settings={})
+    return add_version(connection, task["task_id"], 1)
+
+
+def add_version(connection: Connection, task_id: int, version: int) -> int:
+    """The id of a new version of a task."""
+    values = {"instruction": "?", "retrieval_instruction": "?", "examples": [], "retrieval_examples": []}
+    made = add(
+        connection, "task_version", task_id=task_id, version=version, reasoning=False, notes="",
+        content_hash=digest((task_id, version)), **values,
+    )  # fmt: skip
+    return int(made["task_version_id"])
+
+
+def add_encoder(connection: Connection, name: str) -> int:
+    """The id of a new encoder."""
+    made = add(
+        connection, "encoder", name=name, revision="1", weights_hash=digest(name), width=3, max_tokens=8,
+        precision="float32",
+    )  # fmt: skip
+    return int(made["encoder_id"])
+
+
+def add_retrieval(connection: Connection, task_version_id: int, encoder_id: int, **values: Any) -> int:
+    """The id of a new retrieval, finished unless `values` say otherwise."""
+    finished = {"state": "done", "rows_scored": 1, "finished_at": NOW, "attempt": 1}
+    made = add(
+        connection, "retrieval", task_version_id=task_version_id, encoder_id=encoder_id, top_n=1, scoring="max-rank",
+        mirrors="all", **(values or finished),
+    )  # fmt: skip
+    return int(made["retrieval_id"])
+
+
+def copy_links(connection: Connection, task_version_id: int, encoder_id: int, retrieval_id: int) -> int:
+    """Add the ready links of other tasks to a task as well; their number."""
+    copied = text(
+        "INSERT INTO retrieval_link (task_version_id, encoder_id, dataset_id, row_id, input_column_id,"
+        " output_column_id, input_score, output_score, dataset_score, score, rank, entered_by, state)"
+        " SELECT DISTINCT ON (dataset_id, row_id) :task_version_id, :encoder_id, dataset_id, row_id, input_column_id,"
+        " output_column_id, 0, 0, 0, 0, rank, :retrieval_id, 'retrieved'"
+        " FROM retrieval_link WHERE state = 'retrieved'"
+    )
+    keys = {"task_version_id": task_version_id, "encoder_id": encoder_id, "retrieval_id": retrieval_id}
+    return connection.execute(copied, keys).rowcount

@@ -2,55 +2,60 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import true
-
+from rebase_db.outcomes import Done
 from tests.queue import rows
+from workers.stage import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from sqlalchemy import ColumnElement, Engine
+    from sqlalchemy import Connection
 
-    from rebase_db.lease import Lease
-    from rebase_db.queue import Claim, Queue
+    from rebase_db.queue import Claim, Lane, Queue
+
+    Script = Callable[[Sequence[Claim]], Iterator[Result]]
 
 
 class StubStage:
-    """Finishes every claimed row as done, unless told to do something else with its first batches.
+    """Finishes every claimed row as done, a result for each batch, unless told to do something else at first.
 
     Args:
-        engine: The database.
-        lease: The worker.
-        queue: What to drain.
-        scripted: What to do with the first batch, the second and so on.
+        queue: What to claim.
+        scripted: What to make of the first batch, the second and so on.
         batch: Rows a batch.
+        writers: Results written at the same time.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        lease: Lease,
-        queue: Queue,
-        *scripted: Callable[[StubStage, Sequence[Claim]], None],
-        batch: int = 4,
-    ) -> None:
-        self.engine = engine
-        self.lease = lease
+    def __init__(self, queue: Queue, *scripted: Script, batch: int = 4, writers: int = 1) -> None:
         self.queue = queue
-        self.scope: ColumnElement[bool] = true()
         self.batch = batch
+        self.writers = writers
         self.scripted = list(scripted)
         self.batches: list[list[Claim]] = []
+        self.lanes: list[Lane] = []
+        self.closed = 0
 
-    def work(self, claims: Sequence[Claim]) -> None:
+    def handle(self, lane: Lane, claims: Sequence[Claim]) -> Iterator[Result]:
+        self.lanes.append(lane)
         self.batches.append(list(claims))
-        (self.scripted.pop(0) if self.scripted else StubStage.finish)(self, claims)
+        yield from (self.scripted.pop(0) if self.scripted else self.finish)(claims)
 
-    def finish(self, claims: Sequence[Claim]) -> None:
-        with self.engine.begin() as connection:
-            rows.done(connection, self.queue, self.lease.worker_id, list(claims))
+    def finish(self, claims: Sequence[Claim]) -> Iterator[Result]:
+        """All of them done, in one result."""
+        if claims:
+            yield Result([(claim, Done()) for claim in claims], self.write)
+
+    def finish_each(self, claims: Sequence[Claim]) -> Iterator[Result]:
+        """All of them done, in a result each."""
+        for claim in claims:
+            yield from self.finish([claim])
+
+    def write(self, _: Connection, held: Collection[int]) -> Mapping[int, dict[str, Any]] | None:
+        """The columns that a done row of the queue must have."""
+        values = rows.DONE.get(self.queue.name)
+        return values and dict.fromkeys(held, values)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        self.closed += 1

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import event, select, text
 
-from rebase_db import lease as lease_module
+from rebase_db import settings
 from rebase_db.lease import Lease
 from rebase_db.queue import LIVENESS_LOCK
 from rebase_db.schema import Worker
@@ -28,7 +28,7 @@ HOLDER = text(
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beat every few milliseconds."""
-    monkeypatch.setattr(lease_module, "LEASE_SECONDS", 0.04)
+    monkeypatch.setenv(settings.LEASE_SECONDS, "0.04")
 
 
 def holder(connection: Connection, worker_id: int) -> int | None:

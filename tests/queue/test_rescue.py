@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text, update
 
 from rebase_db import queue
 from rebase_db.lease import Lease
-from rebase_db.queue import LEASE_SECONDS, LIVENESS_LOCK, QUEUES, Queue
+from rebase_db.queue import LIVENESS_LOCK, QUEUES, Queue
 from rebase_db.schema import Retrieval, Worker
 from tests.queue import rows
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tests.schema.chain import Row
 
 Chain = dict[str, "Row"]
+LEASE_SECONDS = 60
 
 
 def claimed(connection: Connection, chain: Chain, of: Queue, count: int = 1) -> tuple[int, list[int]]:
