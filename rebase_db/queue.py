@@ -84,6 +84,10 @@ class Queue:
         """The rows of one lane, as a condition."""
         return and_(*(column == value for column, value in zip(self.lane, lane, strict=True)))
 
+    def in_lanes(self, lanes: Sequence[Lane]) -> ColumnElement[bool]:
+        """The rows of any of some lanes, as a condition."""
+        return or_(*(self.in_lane(lane) for lane in lanes))
+
 
 def _queue(
     model: type,

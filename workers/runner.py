@@ -9,10 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import or_
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
-
 from rebase_db import queue
+from rebase_db.database import failures
 from rebase_db.errors import LostClaimError, RebaseError
 from rebase_db.faults import FaultPoint, reach
 from rebase_db.outcomes import Fail, Outcome, Release, Retry, backoff_seconds
@@ -148,11 +146,11 @@ class Runner:
         for attempt in range(1, COMMIT_TRIES):
             try:
                 return self._commit(result)
-            except OperationalError as error:
-                log.warning("A result could not be committed (try %d): %s", attempt, _first_line(error))
+            except failures.AWAY as error:
+                log.warning("A result could not be committed (try %d): %s", attempt, failures.cause(error))
                 # Not `stopping`: a stop must not cost results that are there.
                 threading.Event().wait(backoff_seconds(attempt) / 2)
-            except (IntegrityError, DataError) as error:
+            except failures.REFUSED as error:
                 return self._commit_by_halves(result, error)
         return self._commit(result)
 
@@ -176,11 +174,11 @@ class Runner:
             self._reach("settled")
         return settled
 
-    def _commit_by_halves(self, result: Result, error: DBAPIError) -> int:
+    def _commit_by_halves(self, result: Result, error: Exception) -> int:
         """The database refused a result: find the rows it refuses, so that only those fail."""
         if len(result.outcomes) == 1:
             ((claim, _),) = result.outcomes
-            return self._commit(Result([(claim, Fail(f"the database refused the result: {_first_line(error)}"))]))
+            return self._commit(Result([(claim, Fail(f"the database refused the result: {failures.cause(error)}"))]))
         middle = len(result.outcomes) // 2
         return sum(self.commit(_part(result, part)) for part in (result.outcomes[:middle], result.outcomes[middle:]))
 
@@ -194,10 +192,6 @@ def _part(result: Result, outcomes: Sequence[tuple[Claim, Outcome]]) -> Result:
     if write is None:
         return Result(outcomes)
     return Result(outcomes, lambda connection, held: write(connection, wanted & set(held)))
-
-
-def _first_line(error: DBAPIError) -> str:
-    return str(error.orig).partition("\n")[0]
 
 
 def drain(
@@ -221,7 +215,7 @@ def drain(
     """
     runner = Runner(engine, lease, stage)
     machine = stage.queue.machine
-    scope = or_(*(stage.queue.in_lane(lane) for lane in lanes))
+    scope = stage.queue.in_lanes(lanes)
     idle = threading.Event()
     while True:
         with engine.begin() as connection:

@@ -7,11 +7,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import psycopg
-from psycopg import sql
-from sqlalchemy.exc import SQLAlchemyError
-
-from rebase_db.database.copy import driver
+from rebase_db.database.listen import CONNECTION_LOST, listen
 from rebase_db.schema.hot import WAKE_CHANNEL
 
 if TYPE_CHECKING:
@@ -21,7 +17,6 @@ POLL_SECONDS = 5.0
 """How often to look for work that no notification told of: rows whose retry time has come, a notification lost with
 its connection."""
 RECONNECT_SECONDS = 2.0
-_TICK_SECONDS = 0.5
 
 
 class Wake:
@@ -61,22 +56,10 @@ class Wake:
 
     def _listen(self) -> None:
         while not self._closing.is_set():
-            with suppress(SQLAlchemyError, psycopg.Error):
-                self._listen_until_lost()
+            with suppress(*CONNECTION_LOST):
+                for _ in listen(self._engine, WAKE_CHANNEL, self._closing.is_set):
+                    self.wake()
             self._closing.wait(RECONNECT_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
-
-    def _listen_until_lost(self) -> None:
-        # Autocommit: a listener inside a transaction would hold up the queue of notifications.
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            listener = driver(connection)
-            listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(WAKE_CHANNEL)))
-            try:
-                self.wake()
-                while not self._closing.is_set():
-                    for _ in listener.notifies(timeout=_TICK_SECONDS, stop_after=1):
-                        self.wake()
-            finally:
-                connection.invalidate()  # back in the pool it would go on listening
 
     def close(self) -> None:
         """Stop listening."""

@@ -9,9 +9,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import DBAPIError
-
 from rebase_db import queue
+from rebase_db.database import failures
 from rebase_db.database.engine import check_revision, read_revision
 from rebase_db.database.revision import HEAD
 from rebase_db.errors import DatabaseError, RebaseError
@@ -179,13 +178,13 @@ class Worker:
         except DatabaseError as error:
             self._failure = error
             self._stopping.set()
-        except DBAPIError:
+        except failures.FAILED:
             pass  # the server is away: another time
 
     def _slot(self, lease: Lease, work: Sequence[_Work]) -> None:
         runners = [Runner(self._engine, lease, each.stage, self._stopping) for each in work]
         self._runners += runners
-        failures = 0
+        misses = 0
         while not self._stopping.is_set():
             seen = self._wake.times
             try:
@@ -194,12 +193,12 @@ class Worker:
                 worked = any(turns)
                 if not worked and self._options.drain and self._nothing_left(work):
                     break
-            except DBAPIError as error:
+            except failures.FAILED as error:
                 # The server is away, or about to be; what was in hand is fenced or comes back.
-                failures += 1
-                log.warning("The database does not answer: %s", str(error.orig).partition("\n")[0])
+                misses += 1
+                log.warning("The database does not answer: %s", failures.cause(error))
                 self._end_if_schema_changed()
-                self._stopping.wait(min(backoff_seconds(failures), 30))
+                self._stopping.wait(min(backoff_seconds(misses), 30))
                 continue
             except RebaseError as error:
                 self._failure = error
@@ -210,7 +209,7 @@ class Worker:
                 self._failure = error
                 self._stopping.set()
                 break
-            failures = 0
+            misses = 0
             if not worked:
                 self._wake.wait(seen, 0.2 if self._options.drain else None)
 

@@ -1,0 +1,19 @@
+"""How a statement can fail, by what there is to do about it."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+
+AWAY = (OperationalError, InterfaceError)
+"""The connection broke, the server stops or starts, or a deadlock was resolved: the same may go well in a moment."""
+
+REFUSED = (IntegrityError, DataError)
+"""What was to be written breaks a rule of the schema: it will not go well another time."""
+
+FAILED = DBAPIError
+"""Any of these, and whatever else the server says no to."""
+
+
+def cause(error: Exception) -> str:
+    """The server's own words, without the statement and its values."""
+    return str(getattr(error, "orig", error)).partition("\n")[0]
