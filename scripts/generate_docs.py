@@ -25,6 +25,7 @@ from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlalchemy.dialects import postgresql
 
 from rebase_db import faults, schema, settings, states
+from rebase_db.queue import QUEUES
 from rebase_db.schema import provenance
 from rebase_db.task import file as task_file
 from rebase_db.task import teachers
@@ -194,6 +195,10 @@ def _reached(node: ast.AST, path: str, scope: str) -> Iterator[tuple[str, str]]:
         match below:
             case ast.Call(func=ast.Name("reach"), args=[ast.Attribute(ast.Name("FaultPoint"), name)]):
                 yield name, f"`{path}`, `{scope}`"
+            case ast.Call(func=ast.Attribute(ast.Name("self"), "_reach"), args=[ast.Constant(str(point))]):
+                # The runner's, which every stage passes.
+                for each in QUEUES:
+                    yield f"{each.stage}_{point}".upper(), f"`{path}`, `{scope}`"
             case ast.ClassDef() | ast.FunctionDef():
                 yield from _reached(below, path, f"{scope}.{below.name}".lstrip("."))
             case _:
