@@ -12,7 +12,8 @@ transition writes its `event` row in the same statement.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,10 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, TIMESTAMP
 from sqlalchemy.types import BigInteger, Double, Integer, SmallInteger, Text
 
 from rebase_db.events import log_transition
@@ -139,6 +141,12 @@ DISTILL = _queue(TrainingRun, "distill", "training_run_id", JOB, lane=["training
 QUEUES = (EMBED, RETRIEVE, TRANSFORM, DISTILL)
 
 
+Place = tuple[dt.datetime, int]
+"""Where a row stood in the order of claiming: when it became ready, and its rank."""
+
+FIRST_PLACE: Place = (dt.datetime(1970, 1, 1, tzinfo=dt.UTC), 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A row held by this worker, as of one attempt; `last` when no other will follow it."""
@@ -146,17 +154,35 @@ class Claim:
     item_id: int
     attempt: int
     last: bool
+    place: Place = field(default=FIRST_PLACE, compare=False)
 
 
-def claim(connection: Connection, queue: Queue, worker_id: int, limit: int, lane: Lane | None = None) -> list[Claim]:
+def claim(
+    connection: Connection,
+    queue: Queue,
+    worker_id: int,
+    limit: int,
+    lane: Lane | None = None,
+    after: Place = FIRST_PLACE,
+) -> list[Claim]:
     """Take up to `limit` ready rows of a lane (of any, for tests), longest ready first. Commit before working on them.
 
     A row that a worker died with is taken alone, so that the one that kills workers is found and its neighbours live.
+    `after` is where to begin: what was claimed before that place is still in the index as long as some transaction
+    might see it, and walking over it each time would cost more with every batch. It is a hint, for rows may come to
+    stand before it.
     """
-    parameters = {"worker": worker_id, "batch": limit, **{f"lane_{n}": value for n, value in enumerate(lane or ())}}
+    parameters = {
+        "worker": worker_id,
+        "batch": limit,
+        "after_ready": after[0],
+        "after_rank": after[1],
+        **{f"lane_{n}": value for n, value in enumerate(lane or ())},
+    }
     rows = connection.execute(_claim(queue, in_lane=lane is not None), parameters)
     return sorted(
-        (Claim(item_id, attempt, attempt >= limit) for item_id, attempt, limit in rows), key=lambda found: found.item_id
+        (Claim(item_id, attempt, attempt >= limit, (ready, rank)) for item_id, attempt, limit, ready, rank in rows),
+        key=lambda found: found.item_id,
     )
 
 
@@ -172,6 +198,10 @@ def _claim(queue: Queue, *, in_lane: bool) -> Select[Any]:
             queue.in_state(queue.machine.ready),
             # Not clock_timestamp(), which is volatile and so no condition an index can be searched by.
             table.c.ready_at <= func.statement_timestamp(),
+            tuple_(table.c.ready_at, queue.rank)
+            >= tuple_(
+                bindparam("after_ready", type_=TIMESTAMP(timezone=True)), bindparam("after_rank", type_=BigInteger)
+            ),
             queue.eligible,
             *lane,
         )
@@ -189,7 +219,13 @@ def _claim(queue: Queue, *, in_lane: bool) -> Select[Any]:
         update(table)
         .where(queue.key == picked.c[queue.key.name], or_(alone.is_(None), queue.key == alone))
         .values(state=queue.machine.working, worker_id=worker_id, attempt=table.c.attempt + 1)
-        .returning(queue.key.label("item_id"), table.c.attempt, table.c.attempt_limit)
+        .returning(
+            queue.key.label("item_id"),
+            table.c.attempt,
+            table.c.attempt_limit,
+            table.c.ready_at,
+            queue.rank.label("rank"),
+        )
         .cte("moved")
     )
     logged = log_transition(queue, moved, "claim", literal(queue.machine.ready), worker_id=worker_id)

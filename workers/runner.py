@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from rebase_db.database import failures
 from rebase_db.errors import LostClaimError, RebaseError
 from rebase_db.faults import FaultPoint, reach
 from rebase_db.outcomes import Fail, Outcome, Release, Retry, backoff_seconds
+from rebase_db.queue import FIRST_PLACE
 from rebase_db.rescue import rescue
 from workers.stage import Result, Stage
 
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from rebase_db.lease import Lease
-    from rebase_db.queue import Claim, Lane
+    from rebase_db.queue import Claim, Lane, Place
 
 IDLE_SECONDS = 0.2
 """How often to look again while rows wait for their retry time or are held by another worker."""
+PLACES_SECONDS = 2.0
+"""How long a lane's rows that came to stand before its last batch may be passed over."""
 COMMIT_TRIES = 6
 """Over some fifteen seconds: a server that restarts is back by then, and a deadlock is resolved at once."""
 
@@ -61,6 +65,14 @@ class Runner:
         self.stopping = stopping or threading.Event()
         # Claimed and not settled: the batch's, or what could not be handed back because the database was away.
         self._in_hand: dict[int, Claim] = {}
+        # Where each lane's last batch ended, and when that was last forgotten.
+        self._places: dict[Lane, Place] = {}
+        self._places_since = 0.0
+
+    @property
+    def rows_in_hand(self) -> int:
+        """Rows that are claimed and not settled."""
+        return len(self._in_hand)
 
     def run_batch(self, lane: Lane, limit: int | None = None) -> Tally:
         """Claim a batch of a lane and work on it; nothing was claimed when the tally is empty.
@@ -102,8 +114,16 @@ class Runner:
 
     def _claim(self, lane: Lane, limit: int) -> list[Claim]:
         self._reach("claiming")
+        if time.monotonic() - self._places_since > PLACES_SECONDS:
+            self._places, self._places_since = {}, time.monotonic()
+        after = self._places.get(lane, FIRST_PLACE)
         with self._autocommit.connect() as connection:
-            return queue.claim(connection, self.stage.queue, self.lease.worker_id, limit, lane)
+            claims = queue.claim(connection, self.stage.queue, self.lease.worker_id, limit, lane, after)
+            if not claims and after != FIRST_PLACE:
+                # The end, or so it seems: what came to stand before our place is there as well.
+                claims = queue.claim(connection, self.stage.queue, self.lease.worker_id, limit, lane)
+        self._places[lane] = max((claim.place for claim in claims), default=FIRST_PLACE)
+        return claims
 
     def _handle(self, lane: Lane, claims: Sequence[Claim], tally: Tally) -> None:
         """Commit results as the stage gives them."""
