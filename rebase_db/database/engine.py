@@ -87,6 +87,7 @@ def engine_for(url: str) -> Engine:
     engine = create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
+        max_overflow=-1,  # a worker's threads use one each for a moment; none shall wait for another's
         hide_parameters=True,  # an error is kept with its row and may be logged; the row's text must not be in it
         connect_args=_CONNECTION,
     )

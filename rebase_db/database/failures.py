@@ -7,8 +7,8 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError
 AWAY = (OperationalError, InterfaceError)
 """The connection broke, the server stops or starts, or a deadlock was resolved: the same may go well in a moment."""
 
-REFUSED = (IntegrityError, DataError)
-"""What was to be written breaks a rule of the schema: it will not go well another time."""
+REFUSED = (IntegrityError, DataError, UnicodeEncodeError)
+"""What was to be written breaks a rule of the schema, or is no text: it will not go well another time."""
 
 FAILED = DBAPIError
 """Any of these, and whatever else the server says no to."""
