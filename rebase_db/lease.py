@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from contextlib import suppress
+from select import select as select_files
 from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from rebase_db import __version__, settings
+from rebase_db.database.copy import driver
 from rebase_db.rescue import LIVENESS_LOCK
 from rebase_db.schema import Worker
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 BEATS_A_LEASE = 4
+TICK_SECONDS = 0.5
+"""How soon a lost connection is noticed: without its lock, a worker's rows go to whoever looks for some."""
 
 
 class Lease:
@@ -82,12 +87,21 @@ class Lease:
             self._on_beat(self._connection)
 
     def _beat(self) -> None:
-        while not self._closing.wait(settings.lease_seconds() / BEATS_A_LEASE):
+        interval = settings.lease_seconds() / BEATS_A_LEASE
+        due = time.monotonic() + interval
+        while not self._closing.wait(min(interval, TICK_SECONDS)):
+            if time.monotonic() < due and self._locked and not self._has_news():
+                continue
             try:
                 self._beat_once()
+                due = time.monotonic() + interval
             except SQLAlchemyError:
-                # The server is away; the next beat tries a new connection. The fence covers what happens meanwhile.
+                # The server is away; the next tick tries a new connection. The fence covers what happens meanwhile.
                 self._drop_connection()
+
+    def _has_news(self) -> bool:
+        """Whether the server has sent something unasked: mostly that the connection has ended, and the lock with it."""
+        return self._connection is not None and bool(select_files([driver(self._connection).fileno()], [], [], 0)[0])
 
     def _drop_connection(self) -> None:
         if self._connection is not None:

@@ -69,5 +69,6 @@ def backoff_seconds(attempt: int) -> float:
 
     Without the random part, rows that failed together would all come back together.
     """
-    delay: float = min(FIRST_DELAY_SECONDS * 2 ** (attempt - 1), LONGEST_DELAY_SECONDS)
+    # The exponent has a limit of its own: a row that is snoozed day and night has a thousand attempts.
+    delay: float = min(FIRST_DELAY_SECONDS * 2 ** min(attempt - 1, 30), LONGEST_DELAY_SECONDS)
     return delay * random.uniform(0.5, 1.5)  # noqa: S311 - no secret

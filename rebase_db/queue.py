@@ -239,6 +239,17 @@ def hold(connection: Connection, queue: Queue, worker_id: int, claims: Sequence[
     return [item for item in claims if (item.item_id, item.attempt) in held]
 
 
+def held_by(connection: Connection, queue: Queue, worker_id: int) -> list[Claim]:
+    """Everything of a queue that a worker holds, as the database has it."""
+    table = queue.table
+    rows = connection.execute(
+        select(queue.key, table.c.attempt, table.c.attempt >= table.c.attempt_limit).where(
+            queue.in_state(queue.machine.working), table.c.worker_id == worker_id
+        )
+    )
+    return [Claim(*row) for row in rows]
+
+
 def settle(
     connection: Connection,
     queue: Queue,
@@ -291,7 +302,13 @@ def _move(machine: StateMachine, item: Claim, outcome: Outcome) -> tuple[str, st
                 event = "fail"
             else:
                 delay = max(backoff_seconds(item.attempt), after_seconds)
-    return event, machine.next_state(machine.working, event), error, delay, uncharged
+    # As a float: the driver refuses an array of whole numbers and others.
+    return event, machine.next_state(machine.working, event), error and _storable(error), float(delay), uncharged
+
+
+def _storable(text: str) -> str:
+    """The text without what Postgres cannot hold: an error's words must never be why it cannot be written down."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 def _fence(worker_id: int, claims: Sequence[Claim]) -> dict[str, Any]:

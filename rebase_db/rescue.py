@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import case, cast, func, literal, null, or_, select, update
+from sqlalchemy import and_, case, cast, func, literal, null, or_, select, update
 from sqlalchemy.dialects.postgresql import INTERVAL
 
 from rebase_db import settings
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LIVENESS_LOCK = 0x52454241
 """First half of the two-part advisory lock key a live worker's connection holds; the second is its worker_id."""
 
+RECONNECT_SECONDS = 5
+"""After a start of the server no lock is held yet: so long, live workers have time to come back for theirs."""
+
 
 def rescue(connection: Connection, queue: Queue, worker_id: int) -> int:
     """Return rows whose worker is gone: stopped, silent for a lease, or without its liveness lock; their number.
@@ -30,16 +33,22 @@ def rescue(connection: Connection, queue: Queue, worker_id: int) -> int:
     """
     table, machine = queue.table, queue.machine
     lease = cast(f"{settings.lease_seconds()} seconds", INTERVAL)
-    holders = select(table.c.worker_id).where(queue.in_state(machine.working)).distinct()
+    holders = select(table.c.worker_id).where(queue.in_state(machine.working)).distinct().cte("holders")
     dead = (
-        select(Worker.worker_id)
+        select(holders.c.worker_id)
+        .join(Worker, Worker.worker_id == holders.c.worker_id)
         .where(
-            Worker.worker_id.in_(holders),
-            Worker.worker_id != worker_id,
+            holders.c.worker_id != worker_id,
             or_(
                 Worker.stopped_at.is_not(None),
                 Worker.heartbeat_at < func.clock_timestamp() - lease,
-                func.pg_try_advisory_xact_lock(LIVENESS_LOCK, Worker.worker_id),
+                # The holder's id, so that this is a condition of the join: one of `worker` alone would be tried on
+                # every worker, and one that is just starting would find its lock taken.
+                and_(
+                    func.pg_postmaster_start_time()
+                    < func.clock_timestamp() - cast(f"{RECONNECT_SECONDS} seconds", INTERVAL),
+                    func.pg_try_advisory_xact_lock(LIVENESS_LOCK, holders.c.worker_id),
+                ),
             ),
         )
         .cte("dead")

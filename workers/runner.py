@@ -17,12 +17,13 @@ from rebase_db.faults import FaultPoint, reach
 from rebase_db.outcomes import Fail, Outcome, Release, Retry, backoff_seconds
 from rebase_db.queue import FIRST_PLACE
 from rebase_db.rescue import rescue
+from workers.hands import Hands
 from workers.stage import Result, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from rebase_db.lease import Lease
     from rebase_db.queue import Claim, Lane, Place
@@ -54,15 +55,24 @@ class Runner:
         lease: The worker.
         stage: What to run.
         stopping: Once set, no further result of a batch is waited for and what is left of it is handed back.
+        hands: What other runners of the same worker have in hand.
     """
 
-    def __init__(self, engine: Engine, lease: Lease, stage: Stage, stopping: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        lease: Lease,
+        stage: Stage,
+        stopping: threading.Event | None = None,
+        hands: Hands | None = None,
+    ) -> None:
         self.engine = engine
         # One statement is one transaction: without BEGIN and COMMIT of their own it takes a third of the round trips.
         self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
         self.lease = lease
         self.stage = stage
         self.stopping = stopping or threading.Event()
+        self._hands = hands or Hands()
         # Claimed and not settled: the batch's, or what could not be handed back because the database was away.
         self._in_hand: dict[int, Claim] = {}
         # Where each lane's last batch ended, and when that was last forgotten.
@@ -117,11 +127,17 @@ class Runner:
         if time.monotonic() - self._places_since > PLACES_SECONDS:
             self._places, self._places_since = {}, time.monotonic()
         after = self._places.get(lane, FIRST_PLACE)
+        of, worker_id = self.stage.queue, self.lease.worker_id
+
+        def claim(connection: Connection) -> list[Claim]:
+            claims = queue.claim(connection, of, worker_id, limit, lane, after)
+            if claims or after == FIRST_PLACE:
+                return claims
+            # The end, or so it seems: what came to stand before our place is there as well.
+            return queue.claim(connection, of, worker_id, limit, lane)
+
         with self._autocommit.connect() as connection:
-            claims = queue.claim(connection, self.stage.queue, self.lease.worker_id, limit, lane, after)
-            if not claims and after != FIRST_PLACE:
-                # The end, or so it seems: what came to stand before our place is there as well.
-                claims = queue.claim(connection, self.stage.queue, self.lease.worker_id, limit, lane)
+            claims = self._hands.take(connection, of, worker_id, claim)
         self._places[lane] = max((claim.place for claim in claims), default=FIRST_PLACE)
         return claims
 
@@ -131,8 +147,7 @@ class Runner:
         def commit(result: Result) -> None:
             self._reach("handled")
             settled = self.commit(result)
-            for claim, _ in result.outcomes:
-                self._in_hand.pop(claim.item_id, None)
+            self._put_down([claim for claim, _ in result.outcomes])
             self._reach("committed")
             tally.settled += settled
             tally.fenced += len(result.outcomes) - settled
@@ -153,9 +168,14 @@ class Runner:
         claims = list(self._in_hand.values())
         if claims:
             settled = self.commit(Result([(claim, outcome) for claim in claims]))
-            self._in_hand = {}
+            self._put_down(claims)
             tally.settled += settled
             tally.fenced += len(claims) - settled
+
+    def _put_down(self, claims: Sequence[Claim]) -> None:
+        self._hands.put_down(self.stage.queue, claims)
+        for claim in claims:
+            self._in_hand.pop(claim.item_id, None)
 
     def commit(self, result: Result) -> int:
         """Write a result and move its rows on, as one transaction; the number of rows that were still ours.

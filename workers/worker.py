@@ -18,6 +18,7 @@ from rebase_db.lanes import ReadyLane, ready_lanes, unfinished
 from rebase_db.lease import Lease
 from rebase_db.outcomes import backoff_seconds
 from rebase_db.rescue import rescue
+from workers.hands import Hands
 from workers.models import Models
 from workers.runner import Runner, Tally
 from workers.stages.distill import DistillStage
@@ -107,18 +108,30 @@ class Worker:
         self._failure: BaseException | None = None
         self._choosing = threading.Lock()
         self._runners: list[Runner] = []
+        self._hands = Hands()
         self._models = Models(engine)
         self._make_stages = stages or self._own_stages
         self._wake: Wake
+        self._lease: Lease | None = None
 
     def stop(self) -> None:
         """Finish what is in hand, as far as the stage can be asked to, hand back the rest, and end."""
         self._stopping.set()
 
+    @property
+    def batches_in_hand(self) -> int:
+        """Batches with rows that are claimed and not settled."""
+        return sum(runner.rows_in_hand > 0 for runner in self._runners)
+
     def hand_back(self) -> None:
-        """Hand back what is in hand without waiting for it; what comes of it later is refused."""
+        """Hand back what is in hand without waiting for it, and sign off: the process should end now.
+
+        What comes of it later is refused.
+        """
         for runner in self._runners:
             runner.hand_back()
+        if self._lease is not None:
+            self._lease.close()
 
     def run(self) -> None:
         """Work until stopped or, with `drain`, until nothing is left.
@@ -130,6 +143,7 @@ class Worker:
         with Lease(
             self._engine, stages=options.stages, concurrency=options.concurrency, on_beat=self._check_schema
         ) as lease:
+            self._lease = lease
             self._on_start(lease.worker_id)
             self._wake = Wake(self._engine)
             stages = self._make_stages(lease, self._stopping)
@@ -182,7 +196,7 @@ class Worker:
             pass  # the server is away: another time
 
     def _slot(self, lease: Lease, work: Sequence[_Work]) -> None:
-        runners = [Runner(self._engine, lease, each.stage, self._stopping) for each in work]
+        runners = [Runner(self._engine, lease, each.stage, self._stopping, self._hands) for each in work]
         self._runners += runners
         misses = 0
         while not self._stopping.is_set():

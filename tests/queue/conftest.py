@@ -39,3 +39,9 @@ def own_chain(engine: Engine) -> dict[str, Row]:
     """The rows of a lineage in the test's own database, committed."""
     with engine.begin() as connection:
         return build(connection)
+
+
+@pytest.fixture(autouse=True)
+def server_long_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The suite's server may have started a moment ago, and live workers would be given time to come back."""
+    monkeypatch.setattr("rebase_db.rescue.RECONNECT_SECONDS", 0)
