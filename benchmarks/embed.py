@@ -52,7 +52,7 @@ def embed(engine: Engine, encoder: Encoder) -> None:
         encoder_id = register_encoder(connection, encoder.identity)
         plan_chunks(connection, encoder_id)
     with Lease(engine) as lease:
-        drain(engine, lease, EmbedStage(engine, lease, encoder_id, lambda: encoder), lambda _: None)
+        drain(engine, lease, EmbedStage(engine, lambda _: encoder), [(encoder_id,)])
 
 
 def main() -> None:

@@ -61,8 +61,7 @@ class InMemory:
 
     def __init__(self, engine: Engine, encoder_id: int, versions: list[int]) -> None:
         encoder = load_encoder()
-        with engine.begin() as connection:
-            found = ensure_query_vectors(connection, lambda: encoder, encoder_id, versions)
+        found = ensure_query_vectors(engine, lambda: encoder, encoder_id, versions)
         self.queries = [found[version] for version in versions]
         with engine.connect() as connection:
             cells = list(read_cells(connection))
@@ -129,7 +128,7 @@ def retrieve(engine: Engine, encoder_id: int, versions: list[int]) -> None:
                 exclude_datasets=[],
             )
     with Lease(engine) as lease:
-        counts = drain(engine, lease, RetrieveStage(engine, lease, encoder_id, load_encoder), lambda _: None)
+        counts = drain(engine, lease, RetrieveStage(engine, lambda _: load_encoder()), [(encoder_id,)])
     if counts.get(queue.RETRIEVE.machine.ready, 0) or counts.get("failed", 0):
         sys.exit(f"retrieval ended with {counts}")
 

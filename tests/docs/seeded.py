@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rebase_db import queue
-from rebase_db.distill.runs import Base, finish_run, request_run, write_metrics
+from rebase_db.distill.runs import Base, mark_distilled, request_run, write_metrics
 from rebase_db.distill.student import MetricPoint
 from rebase_db.embed.identity import EncoderIdentity
 from rebase_db.evaluate.benchmark_file import read_benchmark
@@ -27,6 +27,7 @@ from rebase_db.ingest.load import load_dataset
 from rebase_db.ingest.open import open_sources
 from rebase_db.ingest.source import OnError
 from rebase_db.lease import Lease
+from rebase_db.outcomes import Done
 from rebase_db.task.load import load_task
 from rebase_db.task.store import add_task
 from workers.pipeline import Pipeline, register
@@ -185,14 +186,10 @@ def _train(engine: Engine, lease: Lease, frozen: FrozenSet, folder: Path) -> int
     (folder / "student.json").write_text(json.dumps({"set": frozen.name}))
     with engine.begin() as connection:
         write_metrics(connection, claim, [MetricPoint(1, "loss", 0.7), MetricPoint(2, "loss", 0.4)])
-        finish_run(
-            connection,
-            lease.worker_id,
-            claim,
-            path=folder,
-            artifact_hash=text_hash(frozen.name),
-            environment={"device": "cpu"},
-        )
+        mark_distilled(connection, run_id)
+        artifact = {"artifact_path": str(folder), "artifact_hash": text_hash(frozen.name)}
+        done = [(claim, Done())]
+        queue.settle(connection, queue.DISTILL, lease.worker_id, done, artifact | {"environment": {"device": "cpu"}})
     return run_id
 
 

@@ -11,11 +11,11 @@ from sqlalchemy import insert
 
 from rebase_db.hashing import content_hash
 from rebase_db.retrieve.query_vectors import ensure_query_vectors
-from rebase_db.retrieve.run import compute_retrievals, read_requests, request_retrieval
+from rebase_db.retrieve.run import read_requests, request_retrieval
 from rebase_db.schema import Task, TaskVersion
 from tests.load.sources import fetch
 from tests.real.brute_force import EPSILON, BruteForce, ReferenceEncoder, brute_force, cost, cost_bounds
-from tests.retrieve.corpus import mark_done
+from tests.retrieve.corpus import compute_and_finish
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,8 +72,7 @@ def expected(
     encoder_id: int,
     versions: list[int],
 ) -> BruteForce:
-    with loaded.engine.begin() as connection:
-        kept = ensure_query_vectors(connection, lambda: cast("Encoder", encoder), encoder_id, versions)
+    kept = ensure_query_vectors(loaded.engine, lambda: cast("Encoder", encoder), encoder_id, versions)
     of_tasks = [kept[version] for version in versions]
     return brute_force(real_data, loaded.engine, published, list(tasks.values()), encoder, of_tasks)
 
@@ -85,7 +84,7 @@ def retrieve(engine: Engine, encoder_id: int, versions: list[int], encoder: Refe
             for version in versions
         ]
         requests = read_requests(connection, asked)
-    compute_retrievals(engine, requests, lambda: cast("Encoder", encoder), mark_done)
+    compute_and_finish(engine, requests, cast("Encoder", encoder))
 
 
 def present(engine: Engine, version: int) -> tuple[list[tuple[int, int]], Floats]:

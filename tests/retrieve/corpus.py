@@ -119,7 +119,7 @@ class Corpus:
         """Compute retrievals in one pass and mark them done."""
         with self.engine.connect() as connection:
             requests = read_requests(connection, retrieval_ids)
-        compute_retrievals(self.engine, requests, lambda: cast("Encoder", self), finish or mark_done)
+        compute_and_finish(self.engine, requests, cast("Encoder", self), finish or mark_done)
 
     def retrieve(self, version: int, **options: Any) -> int:
         """Request a retrieval and compute it; its id."""
@@ -161,6 +161,17 @@ def mark_done(connection: Connection, request: Request, counts: dict[str, int | 
         .where(Retrieval.retrieval_id == request.retrieval_id)
         .values(state="done", finished_at=func.now(), **counts)
     )
+
+
+def compute_and_finish(
+    engine: Engine, requests: Sequence[Request], encoder: Encoder, finish: Callable[..., None] = mark_done
+) -> None:
+    """Compute retrievals in one pass and write each task's in a transaction of its own, as the runner does."""
+    for scored in compute_retrievals(engine, requests, lambda: encoder):
+        with engine.begin() as connection:
+            counts = scored.write(connection, [request.retrieval_id for request in scored.requests])
+            for request in scored.requests:
+                finish(connection, request, counts[request.retrieval_id])
 
 
 @dataclass(frozen=True)

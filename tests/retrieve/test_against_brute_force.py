@@ -122,8 +122,6 @@ def test_neither_portions_nor_company_matter(corpus: Corpus, monkeypatch: pytest
         (corpus_module, "VECTORS_A_MESSAGE", 7),
         (run, "SCORE_BYTES_A_PASS", 1),
         (run, "SCORE_BYTES_A_PASS", 12 * 50 * 2),
-        (run, "WRITERS", 1),
-        (run, "WRITERS", 5),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, value)
