@@ -1,4 +1,4 @@
-"""`rebase up`, `down`, `status` and `db`: the server and its schema."""
+"""`rebase up`, `down` and `db`: the server and its schema."""
 
 from __future__ import annotations
 
@@ -43,27 +43,6 @@ def down() -> None:
     talk.print("The embedded database is stopped." if stopped else "The embedded database was not running.")
 
 
-def status(as_json: JsonOption = False) -> None:
-    """Show what is in the database and how far every task is."""
-    from cli.output import data, emit, emit_json, talk
-    from cli.session import open_database
-    from rebase_db.analytics import overview
-
-    with open_database().connect() as connection:
-        corpus = overview.corpus_counts(connection)
-        stages = overview.stage_counts(connection)
-        failed = overview.failures(connection)
-    if as_json:
-        emit_json({"corpus": corpus, "stages": stages, "failures": failed})
-        return
-    data.print(", ".join(f"{number:,} {name}" for name, number in corpus.items()))
-    if not stages:
-        talk.print("No task yet. Try `rebase demo`, or `rebase run TASK.yaml`.", style="dim")
-    emit(stages, as_json=False, numbers=["rows"])
-    for failure in failed:
-        talk.print(f"{failure['rows']:,} times {failure['stage']}: {failure['error']}", style="red", markup=False)
-
-
 db = typer.Typer(help="The schema of the database.", no_args_is_help=True)
 
 
@@ -94,6 +73,6 @@ def check() -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (up, down, status):
+    for command in (up, down):
         app.command(rich_help_panel="Database")(command)
     app.add_typer(db, name="db", rich_help_panel="Database")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import corpus, database, lineage, run, stages, task, work
+from cli import control, corpus, database, fleet, lineage, run, stages, status, task, work
 
 app = typer.Typer(
     name="rebase",
@@ -54,7 +54,10 @@ corpus.add_to(app)
 task.add_to(app)
 stages.add_to(app)
 lineage.add_to(app)
+status.add_to(app)
 work.add_to(app)
+fleet.add_to(app)
+control.add_to(app)
 database.add_to(app)
 
 

@@ -68,6 +68,19 @@ def _shown(value: object) -> object:
     return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, dt.datetime) else value
 
 
+def duration(seconds: float | None) -> str:
+    """A length of time in its two largest units, `3 min 5 s`; empty for None."""
+    if seconds is None:
+        return ""
+    whole = max(0, round(seconds))
+    parts: list[tuple[int, str]] = []
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, whole = divmod(whole, size)
+        if parts or count:
+            parts.append((count, unit))
+    return " ".join(f"{count} {unit}" for count, unit in parts[:2] if count) or "0 s"
+
+
 class TerminalReporter:
     """Shows a step a line on stderr: a live bar in a terminal, one closing line elsewhere."""
 

@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 import typer
 
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="The name of a task that was added.")]
+DetachOption = Annotated[
+    bool, typer.Option("--detach", help="Only ask for it, print its number, and leave the work to `rebase work`.")
+]
 
 
 def retrieve(
@@ -21,15 +24,22 @@ def retrieve(
     mirrors: Annotated[
         Literal["first", "all"] | None, typer.Option(help="Of rows with equal content keep the best ranked, or all.")
     ] = None,
+    detach: DetachOption = False,
 ) -> None:
     """Rank every row of the corpus for a task and keep the nearest."""
-    from cli.output import talk
+    from cli.output import data, talk
     from cli.session import task_pipeline
 
     asked = {"top_n": top_n, "scoring": scoring, "exclude_datasets": exclude_dataset, "mirrors": mirrors}
     changed = {name: value for name, value in asked.items() if value is not None}
     with task_pipeline(task) as steps:
         steps.file = steps.file.model_copy(update={"retrieve": steps.file.retrieve.model_copy(update=changed)})
+        if detach:
+            retrieval_id = steps.ask_retrieval(steps.stored())
+            talk.print(f"Workers do retrieval {retrieval_id}; `rebase status` shows how far they are.")
+            data.print(retrieval_id)
+            return
+        steps.refuse_if_paused()
         steps.embed()
         counts = steps.retrieve(steps.stored())
     talk.print(
@@ -64,19 +74,26 @@ def freeze(task: TaskName, name: Annotated[str | None, typer.Option(help="A name
 def distill(
     task: TaskName,
     training_set: Annotated[str | None, typer.Option(help="A frozen set; by default the present examples.")] = None,
+    detach: DetachOption = False,
 ) -> None:
     """Train the task's student and print the run's number."""
-    from cli.output import data
+    from cli.output import data, talk
     from cli.session import task_pipeline
     from rebase_db.distill.training_set import find_training_set
 
     with task_pipeline(task) as steps:
+        steps.refuse_if_paused()
         if training_set is None:
             frozen = steps.freeze(steps.stored())
         else:
             with steps.engine.connect() as connection:
                 frozen = find_training_set(connection, training_set)
-        data.print(steps.distill(frozen))
+        if detach:
+            run_id = steps.ask_distill(frozen)
+            talk.print(f"A worker does training run {run_id}; `rebase status` shows how far it is.")
+        else:
+            run_id = steps.distill(frozen)
+        data.print(run_id)
 
 
 def evaluate(task: TaskName, run: Annotated[int, typer.Option(help="The training run's number.")]) -> None:

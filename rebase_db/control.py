@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, literal, select, update
+from sqlalchemy import func, literal, or_, select, update
 
 from rebase_db.events import log_transition
 from rebase_db.queue import DISTILL, EMBED, QUEUES, RETRIEVE, TRANSFORM, Queue
@@ -69,10 +69,14 @@ def retry(connection: Connection, task: str | None, stages: Sequence[str]) -> di
         UnknownNameError: There is no such task.
     """
     found = {
+        # Not `eligible`, which leaves out what is paused: that is to be tried again when it is resumed.
         queue.stage: sum(
-            revive(connection, queue, state, queue.eligible & condition) for state in ("failed", "cancelled")
+            revive(
+                connection, queue, state, RetrievalLink.displaced_by.is_(None) & which if queue is TRANSFORM else which
+            )
+            for state in ("failed", "cancelled")
         )
-        for queue, condition in _rows_of(connection, task, stages)
+        for queue, which in _rows_of(connection, task, stages)
     }
     wake(connection)
     return found
@@ -100,6 +104,28 @@ def cancel(connection: Connection, task: str, stages: Sequence[str]) -> dict[str
         )
         for queue, condition in _rows_of(connection, task, stages)
     }
+
+
+def cancellable(connection: Connection, task: str, stages: Sequence[str]) -> dict[str, int]:
+    """What `cancel` would cancel now; rows by stage.
+
+    Raises:
+        UnknownNameError: There is no such task.
+    """
+    return {
+        queue.stage: connection.execute(
+            select(func.count())
+            .select_from(queue.table)
+            .where(or_(queue.in_state(queue.machine.ready), queue.in_state(queue.machine.working)), condition)
+        ).scalar_one()
+        for queue, condition in _rows_of(connection, task, stages)
+    }
+
+
+def is_paused(connection: Connection, task: str) -> bool:
+    """Whether a task is paused; one that is not there is not."""
+    paused = select(Task.task_id).where(Task.name == task, Task.paused_at.is_not(None))
+    return connection.execute(paused).first() is not None
 
 
 def pause(connection: Connection, task: str) -> None:

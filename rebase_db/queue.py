@@ -123,10 +123,12 @@ RETRIEVE = _queue(
     lane=["encoder_id"],
     rank="retrieval_id",
     # Retrievals of several tasks share a lane; of the other queues, a paused task's rows have lanes of their own.
-    eligible=~select(Task.task_id)
+    # Not EXISTS, which the planner may turn into a join of all that is ready, to be sorted for each batch.
+    eligible=select(Task.paused_at)
     .join(TaskVersion)
-    .where(TaskVersion.task_version_id == Retrieval.task_version_id, Task.paused_at.is_not(None))
-    .exists(),
+    .where(TaskVersion.task_version_id == Retrieval.task_version_id)
+    .scalar_subquery()
+    .is_(None),
 )
 TRANSFORM = _queue(
     RetrievalLink,

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from rebase_db import queue
+from rebase_db.control import is_paused
 from rebase_db.distill.runs import Base, read_run, request_run
 from rebase_db.distill.training_set import FrozenSet, freeze
 from rebase_db.embed.plan import plan_chunks, register_encoder, revive_chunks
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from rebase_db.distill.student import MetricPoint
     from rebase_db.embed.encoder import Encoder, EncoderIdentity
@@ -107,6 +108,7 @@ class Pipeline:
         """Everything from sources to score."""
         with self.engine.begin() as connection:
             task = add_task(connection, self.file)
+        self.refuse_if_paused()
         receipts = ingest_sources(self.engine, self.reporter, open_task_sources(self.file), max_rows=self.file.max_rows)
         self.embed()
         retrieval = self.retrieve(task)
@@ -123,34 +125,59 @@ class Pipeline:
         with self.engine.connect() as connection:
             return find_task(connection, self.file.name)
 
+    def refuse_if_paused(self) -> None:
+        """Nothing is done for a paused task, by anybody.
+
+        Raises:
+            RebaseError: The task is paused.
+        """
+        with self.engine.connect() as connection:
+            paused = is_paused(connection, self.file.name)
+        if paused:
+            raise RebaseError(f"Task {self.file.name!r} is paused.", hint=f"`rebase resume {self.file.name}` goes on.")
+
     def embed(self) -> None:
         """Embed every text of the corpus that has no vector yet."""
         embed_corpus(self.engine, self.lease, self.reporter, self.encoder_id, lambda: self.encoder)
 
     def retrieve(self, task: StoredTask) -> dict[str, int]:
         """Rank the corpus for the task, unless that has been done for the corpus as it is; the retrieval's counts."""
-        asked = self.file.retrieve
+        self.refuse_if_paused()
         with self.engine.begin() as connection:
-            retrieval_id = request_retrieval(
-                connection,
-                task.task_version_id,
-                self.encoder_id,
-                top_n=asked.top_n,
-                scoring=asked.scoring,
-                mirrors=asked.mirrors,
-                exclude_datasets=asked.exclude_datasets,
-            )
+            retrieval_id = self._request_retrieval(connection, task)
         stage = RetrieveStage(self.engine, lambda _: self.encoder)
         with self.reporter.step("Retrieve") as progress:
             progress.note("scoring every row")
             drain(self.engine, self.lease, stage, [(self.encoder_id,)])
+        self.refuse_if_paused()  # since: then the retrieval waits
         with self.engine.connect() as connection:
             return retrieval_counts(connection, retrieval_id)
+
+    def ask_retrieval(self, task: StoredTask) -> int:
+        """Have workers embed what has no vector yet and rank the corpus for the task; the retrieval's id."""
+        self.refuse_if_paused()
+        with self.engine.begin() as connection:
+            plan_chunks(connection, self.encoder_id)
+            revive_chunks(connection, self.encoder_id)
+            return self._request_retrieval(connection, task)
+
+    def _request_retrieval(self, connection: Connection, task: StoredTask) -> int:
+        asked = self.file.retrieve
+        return request_retrieval(
+            connection,
+            task.task_version_id,
+            self.encoder_id,
+            top_n=asked.top_n,
+            scoring=asked.scoring,
+            mirrors=asked.mirrors,
+            exclude_datasets=asked.exclude_datasets,
+        )
 
     def transform(self, task: StoredTask) -> dict[str, int]:
         """Have the teacher answer for every link that has no answer yet; live links by state."""
         from rebase_db.transform.teacher import make_teacher
 
+        self.refuse_if_paused()
         teacher = make_teacher(self.file)
         with self.engine.begin() as connection:
             requeue_for(connection, task.task_version_id, self.encoder_id, *register_teacher(connection, teacher))
@@ -176,20 +203,7 @@ class Pipeline:
 
     def distill(self, training_set: FrozenSet) -> int:
         """Train the student on a set, unless the same training was done; the run's id."""
-        from rebase_db.distill.classifier import resolve_base
-
-        student = self.file.student
-        _, revision, weights_hash = resolve_base(student.base, None)
-        hyperparameters = student.model_dump(mode="json", exclude={"kind", "base"})
-        with self.engine.begin() as connection:
-            run_id = request_run(
-                connection,
-                training_set.training_set_id,
-                student=student.kind,
-                base=Base(student.base, revision, weights_hash),
-                hyperparameters=hyperparameters,
-                seed=student.seed,
-            )
+        run_id = self.ask_distill(training_set)
         with self.reporter.step("Distill") as progress:
 
             def on_metric(point: MetricPoint) -> None:
@@ -201,6 +215,23 @@ class Pipeline:
         with self.engine.connect() as connection:
             write_model_card(connection, run_id)
         return run_id
+
+    def ask_distill(self, training_set: FrozenSet) -> int:
+        """Have a worker train the student on a set, unless the same training was done; the run's id."""
+        from rebase_db.distill.classifier import resolve_base
+
+        self.refuse_if_paused()
+        student = self.file.student
+        _, revision, weights_hash = resolve_base(student.base, None)
+        with self.engine.begin() as connection:
+            return request_run(
+                connection,
+                training_set.training_set_id,
+                student=student.kind,
+                base=Base(student.base, revision, weights_hash),
+                hyperparameters=student.model_dump(mode="json", exclude={"kind", "base"}),
+                seed=student.seed,
+            )
 
     def evaluate(self, training_run_id: int) -> Score:
         """Measure a run on the task's benchmark, unless that was done."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rebase_db import queue
 from rebase_db.database import failures
+from rebase_db.database.line import Line
 from rebase_db.errors import LostClaimError, RebaseError
 from rebase_db.faults import FaultPoint, reach
 from rebase_db.outcomes import Fail, Outcome, Release, Retry, backoff_seconds
@@ -56,6 +57,7 @@ class Runner:
         stage: What to run.
         stopping: Once set, no further result of a batch is waited for and what is left of it is handed back.
         hands: What other runners of the same worker have in hand.
+        line: The connection of the thread that this runs in.
     """
 
     def __init__(
@@ -65,10 +67,11 @@ class Runner:
         stage: Stage,
         stopping: threading.Event | None = None,
         hands: Hands | None = None,
+        line: Line | None = None,
     ) -> None:
         self.engine = engine
-        # One statement is one transaction: without BEGIN and COMMIT of their own it takes a third of the round trips.
-        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+        # Of a thread's own line or, without one, from the pool.
+        self._open = engine.execution_options(isolation_level="AUTOCOMMIT").connect if line is None else line.open
         self.lease = lease
         self.stage = stage
         self.stopping = stopping or threading.Event()
@@ -136,7 +139,7 @@ class Runner:
             # The end, or so it seems: what came to stand before our place is there as well.
             return queue.claim(connection, of, worker_id, limit, lane)
 
-        with self._autocommit.connect() as connection:
+        with self._open() as connection:
             claims = self._hands.take(connection, of, worker_id, claim)
         self._places[lane] = max((claim.place for claim in claims), default=FIRST_PLACE)
         return claims
@@ -197,7 +200,7 @@ class Runner:
     def _commit(self, result: Result) -> int:
         worker_id, of, outcomes = self.lease.worker_id, self.stage.queue, result.outcomes
         if result.write is None:
-            with self._autocommit.connect() as connection:
+            with self._open() as connection:
                 return len(queue.settle(connection, of, worker_id, outcomes))
         with self.engine.begin() as connection:
             held = {claim.item_id for claim in queue.hold(connection, of, worker_id, [c for c, _ in outcomes])}
@@ -253,13 +256,20 @@ def drain(
     Raises:
         RebaseError: The stage cannot go on (a teacher refuses its key); claimed rows were handed back.
     """
-    runner = Runner(engine, lease, stage)
+    with closing(Line(engine)) as line:
+        return _drain(engine, Runner(engine, lease, stage, line=line), lanes, on_counts)
+
+
+def _drain(
+    engine: Engine, runner: Runner, lanes: Sequence[Lane], on_counts: Callable[[dict[str, int]], None]
+) -> dict[str, int]:
+    stage = runner.stage
     machine = stage.queue.machine
     scope = stage.queue.in_lanes(lanes)
     idle = threading.Event()
     while True:
         with engine.begin() as connection:
-            rescue(connection, stage.queue, lease.worker_id)
+            rescue(connection, stage.queue, runner.lease.worker_id)
         worked = [runner.run_batch(lane).claimed for lane in lanes]
         with engine.connect() as connection:
             counts = queue.counts(connection, stage.queue, scope)

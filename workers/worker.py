@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rebase_db import queue
 from rebase_db.database import failures
 from rebase_db.database.engine import check_revision, read_revision
+from rebase_db.database.line import Line
 from rebase_db.database.revision import HEAD
 from rebase_db.errors import DatabaseError, RebaseError
-from rebase_db.lanes import ReadyLane, ready_lanes, unfinished
+from rebase_db.lanes import unfinished
 from rebase_db.lease import Lease
 from rebase_db.outcomes import backoff_seconds
 from rebase_db.rescue import rescue
 from workers.hands import Hands
 from workers.models import Models
 from workers.runner import Runner, Tally
+from workers.schedule import Schedule
 from workers.stages.distill import DistillStage
 from workers.stages.embed import EmbedStage
 from workers.stages.retrieve import RetrieveStage
@@ -32,17 +34,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-    from rebase_db.queue import Lane
     from workers.stage import Stage
 
 STAGES = tuple(each.stage for each in queue.QUEUES)
-LANES_SECONDS = 0.5
-"""How old a list of ready lanes may be: a task that comes late, or first by priority, waits no longer for its turn."""
 RESCUE_SECONDS = 2.0
-BLOCKED_SECONDS = 30.0
-LONGEST_BLOCKED_SECONDS = 3600.0
-"""How long a lane that cannot be worked on here (a missing key, a missing model) is left to other workers: at first,
-and at most after doubling it each time."""
+DRAIN_POLL_SECONDS = 0.2
 ONE_AT_A_TIME = {"embed", "retrieve", "distill"}
 """Stages that use the whole machine for one batch; of these a worker runs one batch each at a time."""
 
@@ -66,19 +62,13 @@ class WorkerOptions:
     drain: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Work:
-    """One stage, shared by the slots."""
+    """One stage, shared by the slots; `busy` where only one of them may work on it at a time."""
 
     stage: Stage
+    schedule: Schedule
     busy: threading.Lock | None
-    lanes: list[ReadyLane] = field(default_factory=list)
-    looked_at: float = float("-inf")
-    looked_for: int = -1
-    rescued_at: float = float("-inf")
-    served: dict[Lane, float] = field(default_factory=dict)
-    blocked_until: dict[Lane, float] = field(default_factory=dict)
-    blocked_for: dict[Lane, float] = field(default_factory=dict)
 
 
 class Worker:
@@ -106,7 +96,8 @@ class Worker:
         self._on_batch = on_batch
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
-        self._choosing = threading.Lock()
+        self._rescuing = threading.Lock()
+        self._rescued_at = float("-inf")
         self._runners: list[Runner] = []
         self._hands = Hands()
         self._models = Models(engine)
@@ -147,7 +138,10 @@ class Worker:
             self._on_start(lease.worker_id)
             self._wake = Wake(self._engine)
             stages = self._make_stages(lease, self._stopping)
-            work = [_Work(stage, threading.Lock() if stage.queue.stage in ONE_AT_A_TIME else None) for stage in stages]
+            work = [
+                _Work(stage, Schedule(stage.queue), threading.Lock() if stage.queue.stage in ONE_AT_A_TIME else None)
+                for stage in stages
+            ]
             slots = [
                 threading.Thread(target=self._slot, args=(lease, work), name=f"rebase-slot-{number}")
                 for number in range(options.concurrency)
@@ -196,17 +190,31 @@ class Worker:
             pass  # the server is away: another time
 
     def _slot(self, lease: Lease, work: Sequence[_Work]) -> None:
-        runners = [Runner(self._engine, lease, each.stage, self._stopping, self._hands) for each in work]
-        self._runners += runners
+        with closing(Line(self._engine)) as line:
+            runners = [Runner(self._engine, lease, each.stage, self._stopping, self._hands, line) for each in work]
+            self._runners += runners
+            try:
+                self._work(lease, list(zip(work, runners, strict=True)), line)
+            except RebaseError as error:
+                self._failure = error
+            except Exception as error:
+                log.exception("A worker stops because of a fault in the worker itself.")
+                self._failure = error
+            else:
+                return
+            self._stopping.set()
+
+    def _work(self, lease: Lease, work: Sequence[tuple[_Work, Runner]], line: Line) -> None:
         misses = 0
         while not self._stopping.is_set():
             seen = self._wake.times
             try:
                 # A list: each stage has its turn, whether or not one before it had work.
-                turns = [self._turn(lease, *each) for each in zip(work, runners, strict=True)]
-                worked = any(turns)
-                if not worked and self._options.drain and self._nothing_left(work):
-                    break
+                turns = [self._turn(each, runner, line) for each, runner in work]
+                # After them: who was woken for new work should not first look for what others left.
+                worked = any(turns) | self._rescue(lease, line)
+                if not worked and self._options.drain and self._nothing_left(line):
+                    return
             except failures.FAILED as error:
                 # The server is away, or about to be; what was in hand is fenced or comes back.
                 misses += 1
@@ -214,25 +222,16 @@ class Worker:
                 self._end_if_schema_changed()
                 self._stopping.wait(min(backoff_seconds(misses), 30))
                 continue
-            except RebaseError as error:
-                self._failure = error
-                self._stopping.set()
-                break
-            except Exception as error:
-                log.exception("A worker stops because of a fault in the worker itself.")
-                self._failure = error
-                self._stopping.set()
-                break
             misses = 0
             if not worked:
-                self._wake.wait(seen, 0.2 if self._options.drain else None)
+                self._wake.wait(seen, DRAIN_POLL_SECONDS if self._options.drain else None)
 
-    def _turn(self, lease: Lease, work: _Work, runner: Runner) -> bool:
+    def _turn(self, work: _Work, runner: Runner, line: Line) -> bool:
         """One batch of one stage, if there is work for it; whether there was."""
         if self._stopping.is_set() or (work.busy is not None and not work.busy.acquire(blocking=False)):
             return False
         try:
-            lane = self._choose(lease, work)
+            lane = work.schedule.next_lane(line, self._wake.times)
             if lane is None:
                 return False
             began = time.monotonic()
@@ -241,46 +240,32 @@ class Worker:
             except RebaseError as error:
                 if self._options.drain:
                     raise
-                seconds = min(work.blocked_for.get(lane, BLOCKED_SECONDS / 2) * 2, LONGEST_BLOCKED_SECONDS)
-                work.blocked_for[lane], work.blocked_until[lane] = seconds, time.monotonic() + seconds
+                seconds = work.schedule.block(lane)
                 log.warning("%s %s Left to other workers for %g seconds.", error.message, error.hint, seconds)
                 return True
-            work.blocked_for.pop(lane, None)
+            work.schedule.unblock(lane)
             if not tally.claimed:
-                work.looked_at = float("-inf")  # others were quicker
-                return False
+                return work.schedule.found_empty(lane)
             self._on_batch(work.stage.queue.stage, tally, time.monotonic() - began)
             return True
         finally:
             if work.busy is not None:
                 work.busy.release()
 
-    def _choose(self, lease: Lease, work: _Work) -> Lane | None:
-        """Of the lanes with the highest priority the one that was served longest ago."""
-        now = time.monotonic()
-        with self._choosing:
-            if now - work.rescued_at > RESCUE_SECONDS:
-                work.rescued_at = now
-                with self._engine.begin() as connection:
-                    rescue(connection, work.stage.queue, lease.worker_id)
-            woken = self._wake.times
-            if now - work.looked_at > LANES_SECONDS or work.looked_for != woken:
-                with self._engine.connect() as connection:
-                    work.lanes = ready_lanes(connection, work.stage.queue)
-                work.looked_at, work.looked_for = now, woken
-            open_lanes = [each for each in work.lanes if work.blocked_until.get(each.lane, 0) <= now]
-            if not open_lanes:
-                return None
-            first = max(each.priority for each in open_lanes)
-            lane = min(
-                (each.lane for each in open_lanes if each.priority == first),
-                key=lambda lane: (work.served.get(lane, 0), random.random()),  # noqa: S311 - no secret
-            )
-            work.served[lane] = now
-            return lane
+    def _rescue(self, lease: Lease, line: Line) -> bool:
+        """Now and then, take back the rows of dead workers, of all queues; whether there were any."""
+        with self._rescuing:
+            if time.monotonic() - self._rescued_at < RESCUE_SECONDS:
+                return False
+            self._rescued_at = time.monotonic()
+            with line.open() as connection:
+                rows = sum(rescue(connection, each, lease.worker_id) for each in queue.QUEUES)
+        if rows:
+            log.warning("%d rows of workers that are gone wait again.", rows)
+        return bool(rows)
 
-    def _nothing_left(self, work: Sequence[_Work]) -> bool:
+    def _nothing_left(self, line: Line) -> bool:
         """Whether no row of these stages is ready, waits for its time or is in somebody's hands."""
-        with self._engine.connect() as connection:
+        with line.open() as connection:
             # In the order of the pipeline: what the end of one stage adds to the next is there when that is asked.
-            return not any(unfinished(connection, each.stage.queue) for each in work)
+            return not any(unfinished(connection, each) for each in queue.QUEUES if each.stage in self._options.stages)

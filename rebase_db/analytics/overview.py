@@ -19,11 +19,6 @@ def corpus_counts(connection: Connection) -> dict[str, int]:
     }
 
 
-def stage_counts(connection: Connection) -> list[dict[str, Any]]:
-    """Rows of every stage and task by state."""
-    return _all(connection, "status")
-
-
 def failures(connection: Connection) -> list[dict[str, Any]]:
     """Errors of rows that failed for good."""
     return _all(connection, "failures")

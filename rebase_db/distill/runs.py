@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from rebase_db import __version__, queue
@@ -141,10 +141,10 @@ def read_examples(connection: Connection, training_set_id: int) -> list[Training
 
 
 def write_metrics(connection: Connection, claim: Claim, points: Sequence[MetricPoint]) -> None:
-    """Append points of a run's curve."""
+    """Append points of a run's curve; those that are there already, of the same attempt, stay."""
     if points:
         connection.execute(
-            insert(Metric),
+            upsert(Metric).on_conflict_do_nothing(),
             [
                 {
                     "training_run_id": claim.item_id,

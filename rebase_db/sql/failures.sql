@@ -1,14 +1,42 @@
--- Errors of rows that failed for good, most frequent first.
-SELECT stage, error, count(*) AS rows
+-- Errors of rows that failed for good, most frequent first. Of links only those that `status` counts.
+WITH newest AS MATERIALIZED (
+    SELECT DISTINCT ON (task.task_id) task.name AS task, retrieval.task_version_id, retrieval.encoder_id
+    FROM task
+    INNER JOIN task_version USING (task_id)
+    INNER JOIN retrieval USING (task_version_id)
+    WHERE retrieval.state = 'done'
+    ORDER BY task.task_id, task_version.version DESC, retrieval.retrieval_id DESC
+)
+SELECT stage, task, error, count(*) AS rows
 FROM (
-    SELECT 'embed' AS stage, error FROM embed_chunk WHERE state = 'failed'
+    SELECT 'embed' AS stage, '' AS task, error FROM embed_chunk WHERE state = 'failed'
     UNION ALL
-    SELECT 'retrieve', error FROM retrieval WHERE state = 'failed'
+    SELECT 'retrieve', task.name, retrieval.error
+    FROM retrieval
+    INNER JOIN task_version USING (task_version_id)
+    INNER JOIN task USING (task_id)
+    WHERE retrieval.state = 'failed'
     UNION ALL
-    SELECT 'transform', error FROM retrieval_link WHERE state = 'failed' AND displaced_by IS NULL
+    SELECT 'transform', newest.task, link.error
+    FROM newest
+    CROSS JOIN LATERAL (
+        SELECT error
+        FROM retrieval_link
+        WHERE
+            task_version_id = newest.task_version_id
+            AND encoder_id = newest.encoder_id
+            AND state = 'failed'
+            AND finished_at IS NOT NULL
+            AND displaced_by IS NULL
+    ) AS link
     UNION ALL
-    SELECT 'distill', error FROM training_run WHERE state = 'failed'
+    SELECT 'distill', task.name, run.error
+    FROM training_run AS run
+    INNER JOIN training_set USING (training_set_id)
+    INNER JOIN task_version USING (task_version_id)
+    INNER JOIN task USING (task_id)
+    WHERE run.state = 'failed'
 ) AS failed
-GROUP BY stage, error
-ORDER BY rows DESC
+GROUP BY stage, task, error
+ORDER BY rows DESC, stage ASC, error ASC
 LIMIT 20

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from rebase_db import queue, settings
+from rebase_db.database import failures
 from rebase_db.distill.runs import mark_distilled, read_examples, read_run, write_metrics
 from rebase_db.errors import LostClaimError, TrainingError
 from rebase_db.faults import FaultPoint, reach
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from rebase_db.distill.student import MetricPoint
     from rebase_db.lease import Lease
     from rebase_db.queue import Claim, Lane
+
+log = logging.getLogger(__name__)
 
 
 class DistillStage:
@@ -64,12 +68,20 @@ class DistillStage:
             examples = read_examples(connection, run.training_set_id)
         labels = run.labels or sorted({example.label for example in examples})
 
+        unwritten: list[MetricPoint] = []
+
         def on_metric(point: MetricPoint) -> None:
             reach(FaultPoint.DISTILL_STEP)
-            with self.engine.begin() as connection:
-                if not queue.hold(connection, self.queue, self.lease.worker_id, [claim]):
-                    raise LostClaimError(f"Training run {training_run_id} was cancelled or went to another worker.")
-                write_metrics(connection, claim, [point])
+            unwritten.append(point)
+            try:
+                with self.engine.begin() as connection:
+                    if not queue.hold(connection, self.queue, self.lease.worker_id, [claim]):
+                        raise LostClaimError(f"Training run {training_run_id} was cancelled or went to another worker.")
+                    write_metrics(connection, claim, unwritten)
+                unwritten.clear()
+            except failures.AWAY as error:
+                # Hours of training shall not be lost to a server that restarts: they are written with the next.
+                log.warning("Metrics could not be written yet: %s", failures.cause(error))
             self.on_metric(point)
 
         try:
@@ -92,6 +104,7 @@ class DistillStage:
         reach(FaultPoint.DISTILL_SAVED)
 
         def write(connection: Connection, _: Collection[int]) -> dict[int, dict[str, Any]]:
+            write_metrics(connection, claim, unwritten)
             mark_distilled(connection, training_run_id)
             return {
                 claim.item_id: {
