@@ -53,8 +53,10 @@ def server() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="rebase-benchmark-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         home.chmod(0o755)  # started by root, the server runs as another user
-        yield embedded.start(home)
-        embedded.stop(home)
+        try:
+            yield embedded.start(home)
+        finally:
+            embedded.stop(home)
 
 
 @contextmanager

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import (
     Column,
     ColumnElement,
-    Select,
     Table,
     and_,
     bindparam,
@@ -40,6 +39,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, TIMESTAMP
 from sqlalchemy.types import BigInteger, Double, Integer, SmallInteger, Text
 
+from rebase_db.database.compiled import Compiled
 from rebase_db.events import log_transition
 from rebase_db.outcomes import Done, Fail, Outcome, Reject, Release, Retry, Snooze, backoff_seconds
 from rebase_db.schema import EmbedChunk, Retrieval, RetrievalLink, Task, TaskVersion, TrainingRun
@@ -181,7 +181,7 @@ def claim(
         "after_rank": after[1],
         **{f"lane_{n}": value for n, value in enumerate(lane or ())},
     }
-    rows = connection.execute(_claim(queue, in_lane=lane is not None), parameters)
+    rows = _claim(queue, in_lane=lane is not None).execute(connection, parameters)
     return sorted(
         (Claim(item_id, attempt, attempt >= limit, (ready, rank)) for item_id, attempt, limit, ready, rank in rows),
         key=lambda found: found.item_id,
@@ -189,11 +189,11 @@ def claim(
 
 
 @cache
-def _claim(queue: Queue, *, in_lane: bool) -> Select[Any]:
-    """The statement of `claim`; built once, because building it takes longer than running it."""
+def _claim(queue: Queue, *, in_lane: bool) -> Compiled:
+    """The statement of `claim`."""
     table = queue.table
-    worker_id = bindparam("worker", type_=Integer)
-    lane = [part == bindparam(f"lane_{n}") for n, part in enumerate(queue.lane)] if in_lane else []
+    worker_id = bindparam("worker", None, Integer)
+    lane = [part == bindparam(f"lane_{n}", None, Integer) for n, part in enumerate(queue.lane)] if in_lane else []
     picked = (
         select(queue.key, table.c.crashes)
         .where(
@@ -202,13 +202,13 @@ def _claim(queue: Queue, *, in_lane: bool) -> Select[Any]:
             table.c.ready_at <= func.statement_timestamp(),
             tuple_(table.c.ready_at, queue.rank)
             >= tuple_(
-                bindparam("after_ready", type_=TIMESTAMP(timezone=True)), bindparam("after_rank", type_=BigInteger)
+                bindparam("after_ready", None, TIMESTAMP(timezone=True)), bindparam("after_rank", None, BigInteger)
             ),
             queue.eligible,
             *lane,
         )
         .order_by(table.c.ready_at, queue.rank)
-        .limit(bindparam("batch", type_=Integer))
+        .limit(bindparam("batch", None, Integer))
         # Not plain FOR UPDATE: that would also skip rows whose children are just being inserted.
         .with_for_update(skip_locked=True, key_share=True, of=table)
         # In a CTE, because the planner may run a LIMITed subquery again and then update more rows than it limits.
@@ -231,12 +231,12 @@ def _claim(queue: Queue, *, in_lane: bool) -> Select[Any]:
         .cte("moved")
     )
     logged = log_transition(queue, moved, "claim", literal(queue.machine.ready), worker_id=worker_id)
-    return select(moved).add_cte(logged)
+    return Compiled(select(moved).add_cte(logged))
 
 
 def hold(connection: Connection, queue: Queue, worker_id: int, claims: Sequence[Claim]) -> list[Claim]:
     """Those of `claims` that are still this worker's; locked, so that they stay so until the transaction ends."""
-    rows = connection.execute(_hold(queue), _fence(worker_id, claims)).all()
+    rows = _hold(queue).execute(connection, _fence(worker_id, claims))
     held = {tuple(row) for row in rows}
     return [item for item in claims if (item.item_id, item.attempt) in held]
 
@@ -276,8 +276,8 @@ def settle(
     else:
         parameters |= {name: list(part) for name, part in zip(_MOVE, zip(*moves, strict=True), strict=True)}
     statement = _settle(queue, tuple(sorted(values)) if values else (), uniform=uniform)
-    rows = connection.execute(statement, parameters | (values or {}))
-    settled = set(rows.scalars())
+    rows = statement.execute(connection, parameters | (values or {}))
+    settled = {item_id for (item_id,) in rows}
     return [item for item in claims if item.item_id in settled]
 
 
@@ -322,17 +322,17 @@ def _fence(worker_id: int, claims: Sequence[Claim]) -> dict[str, Any]:
 
 
 def _array(name: str, kind: Any) -> ColumnElement[Any]:
-    return cast(bindparam(name), ARRAY(kind))
+    return cast(bindparam(name, None), ARRAY(kind))
 
 
 @cache
-def _hold(queue: Queue) -> Select[Any]:
+def _hold(queue: Queue) -> Compiled:
     held = (
         func.unnest(_array("item_ids", BigInteger), _array("attempts", SmallInteger))
         .table_valued(column("item_id", BigInteger), column("attempt", SmallInteger))
         .render_derived(name="held")
     )
-    return (
+    return Compiled(
         select(queue.key, queue.table.c.attempt)
         .join(held, queue.key == held.c.item_id)
         .where(*_is_held(queue, held.c.attempt))
@@ -344,20 +344,20 @@ def _is_held(queue: Queue, attempt: ColumnElement[Any]) -> tuple[ColumnElement[b
     """The fence."""
     return (
         queue.table.c.attempt == attempt,
-        queue.table.c.worker_id == bindparam("worker", type_=Integer),
+        queue.table.c.worker_id == bindparam("worker", None, Integer),
         queue.in_state(queue.machine.working),
     )
 
 
 @cache
-def _settle(queue: Queue, columns: tuple[str, ...], *, uniform: bool) -> Select[Any]:
-    """The statement of `settle`; built once, because building it takes longer than running it."""
+def _settle(queue: Queue, columns: tuple[str, ...], *, uniform: bool) -> Compiled:
+    """The statement of `settle`."""
     table, machine = queue.table, queue.machine
     fence = [_array("item_ids", BigInteger), _array("attempts", SmallInteger)]
     names = [column("item_id", BigInteger), column("attempt", SmallInteger)]
     if uniform:
         held = func.unnest(*fence).table_valued(*names).render_derived(name="held")
-        move: dict[str, ColumnElement[Any]] = {name: cast(bindparam(name), kind) for name, kind in _MOVE.items()}
+        move: dict[str, ColumnElement[Any]] = {name: cast(bindparam(name, None), kind) for name, kind in _MOVE.items()}
     else:
         arrays = [_array(name, kind) for name, kind in _MOVE.items()]
         names += [column(name, kind) for name, kind in _MOVE.items()]
@@ -376,7 +376,7 @@ def _settle(queue: Queue, columns: tuple[str, ...], *, uniform: bool) -> Select[
             finished_at=case((final, now), else_=null()),
             attempt_limit=table.c.attempt_limit + move["uncharged"],
             crashes=case((final, 0), else_=table.c.crashes),
-            **{name: bindparam(name) for name in columns},
+            **{name: bindparam(name, None, table.c[name].type) for name in columns},
         )
         .returning(
             queue.key.label("item_id"),
@@ -391,10 +391,10 @@ def _settle(queue: Queue, columns: tuple[str, ...], *, uniform: bool) -> Select[
         moved.c.event,
         literal(machine.working),
         to_state=moved.c.to_state,
-        worker_id=bindparam("worker", type_=Integer),
+        worker_id=bindparam("worker", None, Integer),
         detail=moved.c.error,
     )
-    return select(moved.c.item_id).add_cte(logged)
+    return Compiled(select(moved.c.item_id).add_cte(logged))
 
 
 def counts(connection: Connection, queue: Queue, scope: ColumnElement[bool] | None = None) -> dict[str, int]:
