@@ -12,6 +12,8 @@ from rebase_db.schema import Event
 from tests.schema.chain import NOW, add, digest
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from sqlalchemy import Connection
 
     from rebase_db.queue import Claim, Lane, Queue
@@ -58,7 +60,11 @@ _ADD_READY = {
 
 DONE: dict[str, dict[str, Any]] = {
     "retrieval": {"rows_scored": 0},
-    "training_run": {"artifact_path": "there", "artifact_hash": digest("artifact")},
+    "training_run": {
+        "artifact_path": "there",
+        "artifact_hash": digest("artifact"),
+        "environment": {"libraries": {"torch": "2"}},
+    },
 }
 """What else a done row of a queue must have, by the queue's name."""
 
@@ -129,6 +135,18 @@ def last_event_id(connection: Connection) -> int:
 def done(connection: Connection, of: Queue, worker_id: int, claims: list[Claim]) -> list[Claim]:
     """Settle claims as done, with whatever their table asks of a done row; those that were still the worker's."""
     return queue.settle(connection, of, worker_id, [(claim, Done()) for claim in claims], DONE.get(of.name))
+
+
+def clock(connection: Connection) -> dt.datetime:
+    """The database's time."""
+    now: dt.datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return now
+
+
+def make_ready(connection: Connection, of: Queue) -> None:
+    """End the wait of rows that wait for their next attempt, so that no test waits for time."""
+    ready = of.in_state(of.machine.ready)
+    connection.execute(update(of.table).where(ready, of.table.c.ready_at > NOW).values(ready_at=NOW))
 
 
 def lanes_of(connection: Connection, of: Queue) -> list[Lane]:

@@ -34,8 +34,12 @@ class StubStage:
         self.writers = writers
         self.scripted = list(scripted)
         self.batches: list[list[Claim]] = []
+        self.prepared: list[Lane] = []
         self.lanes: list[Lane] = []
         self.closed = 0
+
+    def prepare(self, lane: Lane) -> None:
+        self.prepared.append(lane)
 
     def handle(self, lane: Lane, claims: Sequence[Claim]) -> Iterator[Result]:
         self.lanes.append(lane)
@@ -55,7 +59,7 @@ class StubStage:
     def write(self, _: Connection, held: Collection[int]) -> Mapping[int, dict[str, Any]] | None:
         """The columns that a done row of the queue must have."""
         values = rows.DONE.get(self.queue.name)
-        return values and dict.fromkeys(held, values)
+        return None if values is None else dict.fromkeys(held, values)
 
     def close(self) -> None:
         self.closed += 1

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import false, func, insert, text, update
+from sqlalchemy import func, insert, select, text, update
 
 from rebase_db import queue
+from rebase_db.control import pause, resume
 from rebase_db.queue import QUEUES, Claim, Queue
 from rebase_db.schema import Metric, Retrieval, RetrievalLink
 from tests.queue import rows
@@ -58,14 +59,84 @@ def test_a_claim_tells_when_no_other_will_follow_it(connection: Connection, chai
     assert queue.claim(connection, queue.RETRIEVE, me, 1) == [Claim(item_id, 5, last=True)]
 
 
-def test_only_rows_in_scope_are_claimed(connection: Connection, chain: Chain) -> None:
-    ids = rows.add_ready(connection, chain, queue.RETRIEVE, 4)
+@each_queue
+def test_only_rows_of_the_lane_are_claimed(connection: Connection, chain: Chain, of: Queue) -> None:
+    ids = rows.add_ready(connection, chain, of, 2)
     me = rows.add_worker(connection)
-    scope = Retrieval.retrieval_id.in_(ids[1:3])
-    assert [item.item_id for item in queue.claim(connection, queue.RETRIEVE, me, 10, scope)] == ids[1:3]
-    assert queue.claim(connection, queue.RETRIEVE, me, 10, false()) == []
-    assert queue.counts(connection, queue.RETRIEVE, scope) == {"running": 2}
-    assert queue.counts(connection, queue.RETRIEVE) == {"done": 1, "running": 2, "waiting": 2}
+    lane = rows.lanes_of(connection, of)[-1]
+    in_lane = ids[-1:] if of is queue.DISTILL else ids  # a training run is a lane of its own
+    for part in range(len(lane)):
+        elsewhere = tuple(value + (n == part) for n, value in enumerate(lane))
+        assert queue.claim(connection, of, me, 10, elsewhere) == []
+    assert [item.item_id for item in queue.claim(connection, of, me, 10, lane)] == in_lane
+
+
+def test_rows_are_counted_by_state_within_lanes(connection: Connection, chain: Chain) -> None:
+    ids = rows.add_ready(connection, chain, queue.DISTILL, 4)
+    me = rows.add_worker(connection)
+    queue.claim(connection, queue.DISTILL, me, 1, (ids[1],))
+    some = queue.DISTILL.in_lanes([(item_id,) for item_id in ids[1:3]])
+    assert queue.counts(connection, queue.DISTILL, some) == {"running": 1, "waiting": 1}
+    assert queue.counts(connection, queue.DISTILL) == {"done": 1, "running": 1, "waiting": 3}
+
+
+def set_ready(connection: Connection, of: Queue, item_id: int, seconds: int) -> None:
+    """Make a row ready from some seconds on."""
+    when = func.clock_timestamp() + text(f"interval '{seconds} seconds'")
+    connection.execute(update(of.table).where(of.key == item_id).values(ready_at=when))
+
+
+@each_queue
+def test_who_has_been_ready_for_longest_is_first_and_then_who_ranks_first(
+    connection: Connection, chain: Chain, of: Queue
+) -> None:
+    ids = rows.add_ready(connection, chain, of, 5)
+    in_order = list(reversed(ids)) if of is queue.TRANSFORM else ids
+    me = rows.add_worker(connection)
+    set_ready(connection, of, in_order[4], -20)
+    set_ready(connection, of, in_order[3], -10)
+    claimed = [queue.claim(connection, of, me, 1)[0].item_id for _ in ids]
+    assert claimed == [in_order[4], in_order[3], *in_order[:3]]
+
+
+def test_rows_that_enter_together_are_ready_together(connection: Connection, chain: Chain) -> None:
+    """So that links go by their rank, not by which row of an INSERT came first."""
+    rows.add_ready(connection, chain, queue.TRANSFORM, 3)
+    ready = select(func.count(RetrievalLink.ready_at.distinct())).where(RetrievalLink.state == "retrieved")
+    assert connection.execute(ready).scalar_one() == 1
+
+
+def crash(connection: Connection, of: Queue, *ids: int) -> None:
+    connection.execute(update(of.table).where(of.key.in_(ids)).values(crashes=1))
+
+
+@each_queue
+def test_a_row_that_a_worker_died_with_is_claimed_alone(connection: Connection, chain: Chain, of: Queue) -> None:
+    ids = rows.add_ready(connection, chain, of, 6)
+    in_order = list(reversed(ids)) if of is queue.TRANSFORM else ids
+    me = rows.add_worker(connection)
+    crash(connection, of, in_order[0], in_order[2])
+    batches = [{item.item_id for item in queue.claim(connection, of, me, 10)} for _ in range(4)]
+    assert batches == [{in_order[0]}, {in_order[2]}, {in_order[1], *in_order[3:]}, set()]
+
+
+def test_a_crashed_row_beyond_the_batch_leaves_the_batch_whole(connection: Connection, chain: Chain) -> None:
+    ids = rows.add_ready(connection, chain, queue.EMBED, 5)
+    me = rows.add_worker(connection)
+    crash(connection, queue.EMBED, ids[3])
+    sizes = [len(queue.claim(connection, queue.EMBED, me, 3)) for _ in range(4)]
+    assert sizes == [3, 1, 1, 0]
+
+
+def test_a_retrieval_of_a_paused_task_is_not_claimed(connection: Connection, chain: Chain) -> None:
+    (other,) = rows.add_ready(connection, chain, queue.RETRIEVE, 1)
+    version, encoder = rows.add_task(connection, "paused"), chain["encoder"]["encoder_id"]
+    paused = rows.add_retrieval(connection, version, encoder, state="waiting")
+    pause(connection, "paused")
+    me = rows.add_worker(connection)
+    assert [item.item_id for item in queue.claim(connection, queue.RETRIEVE, me, 10, (encoder,))] == [other]
+    resume(connection, "paused")
+    assert [item.item_id for item in queue.claim(connection, queue.RETRIEVE, me, 10, (encoder,))] == [paused]
 
 
 def test_a_row_is_not_claimed_before_its_time(connection: Connection, chain: Chain) -> None:
@@ -104,3 +175,18 @@ def test_a_row_whose_children_are_being_written_can_be_claimed(engine: Engine, o
         metric = {"training_run_id": run_id, "attempt": 1, "name": "loss", "step": 1, "value": 0.5}
         writer.execute(insert(Metric).values(metric))
         assert [item.item_id for item in queue.claim(claimer, queue.DISTILL, me, 1)] == [run_id]
+
+
+@each_queue
+def test_a_claim_begins_at_its_place(connection: Connection, chain: Chain, of: Queue) -> None:
+    ids = rows.add_ready(connection, chain, of, 4)
+    in_order = list(reversed(ids)) if of is queue.TRANSFORM else ids
+    me = rows.add_worker(connection)
+    first = queue.claim(connection, of, me, 2)
+    for claim in first:
+        row = rows.read(connection, of, claim.item_id)
+        assert claim.place == (row["ready_at"], row[of.rank.name])
+    place = max(claim.place for claim in first)
+    set_ready(connection, of, in_order[3], -60)  # and so before that place
+    assert [claim.item_id for claim in queue.claim(connection, of, me, 4, after=place)] == [in_order[2]]
+    assert [claim.item_id for claim in queue.claim(connection, of, me, 4)] == [in_order[3]]

@@ -11,7 +11,7 @@ from sqlalchemy import event, select, text
 
 from rebase_db import settings
 from rebase_db.lease import Lease
-from rebase_db.queue import LIVENESS_LOCK
+from rebase_db.rescue import LIVENESS_LOCK
 from rebase_db.schema import Worker
 
 if TYPE_CHECKING:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import func
 
 from rebase_db import queue
-from rebase_db.errors import LostClaimError
+from rebase_db.control import revive, transition
+from rebase_db.outcomes import Done, Fail, Outcome, Reject, Release, Retry, Snooze
 from rebase_db.queue import QUEUES, Claim, Queue
+from rebase_db.rescue import rescue
 from rebase_db.states import JOB, LINK, StateMachine
 from tests.queue import rows
 
@@ -27,25 +30,27 @@ def events_of(machine: StateMachine) -> list[str]:
 PAIRS = [(of, state, event) for of in QUEUES for state in of.machine.states for event in events_of(of.machine)]
 
 
+OUTCOMES: dict[str, Outcome] = {
+    outcome.event: outcome
+    for outcome in (Done(), Reject("of no use"), Retry("it broke"), Fail("it broke"), Snooze(1, "limit"), Release())
+}
+
+
 def try_event(connection: Connection, of: Queue, item_id: int, event: str, me: int) -> int:
     """Try an event on a row through the function that is for it; the number of rows it moved."""
-    machine = of.machine
-    before = [state for state, name in machine.transitions if name == event]
+    before = [state for state, name in of.machine.transitions if name == event]
     if event == "claim":
-        return len(queue.claim(connection, of, me, 10, of.key == item_id))
+        return len(queue.claim(connection, of, me, 10))
     if event == "rescue":
-        return queue.rescue(connection, of, me)
-    if event in {"done", "reject", "retry", "release", "fail"}:
+        return rescue(connection, of, me)
+    if event in OUTCOMES:
         values = rows.DONE.get(of.name) if event == "done" else None
-        error = "it broke" if event in {"fail", "retry"} else None
-        try:
-            queue.finish(connection, of, me, [Claim(item_id, 1, last=False)], event, error=error, values=values)
-        except LostClaimError:
-            return 0
-        return 1
+        asked = [(Claim(item_id, 1, last=False), OUTCOMES[event])]
+        return len(queue.settle(connection, of, me, asked, values))
     if event == "revive":
-        return sum(queue.revive(connection, of, state, of.key == item_id) for state in before)
-    return sum(queue.move(connection, of, state, event, of.key == item_id) for state in before)
+        return sum(revive(connection, of, state, of.key == item_id) for state in before)
+    values = {"finished_at": func.clock_timestamp()} if event == "cancel" else None
+    return sum(transition(connection, of, event, state, of.key == item_id, values) for state in before)
 
 
 @pytest.mark.parametrize(
@@ -91,12 +96,9 @@ def test_no_state_is_a_dead_end_but_the_good_ones(machine: StateMachine) -> None
     assert not set(machine.finished) & {machine.ready, machine.working}
 
 
-def test_finishing_by_an_event_that_is_not_one_of_work_is_a_mistake(connection: Connection) -> None:
-    for event in ("revive", "claim", "distil", "teleport"):
-        with pytest.raises(KeyError):
-            queue.finish(connection, queue.TRANSFORM, 1, [Claim(1, 1, last=False)], event)
-
-
-def test_reviving_from_a_state_that_has_no_such_move_is_a_mistake(connection: Connection) -> None:
+def test_a_move_that_is_not_in_the_table_is_a_mistake(connection: Connection) -> None:
     with pytest.raises(KeyError):
-        queue.revive(connection, queue.EMBED, "done", queue.EMBED.key == 1)
+        revive(connection, queue.EMBED, "done", queue.EMBED.key == 1)
+    for state in ("failed", "cancelled", "distilled"):
+        with pytest.raises(KeyError):
+            transition(connection, queue.TRANSFORM, "cancel", state, queue.TRANSFORM.key == 1)
