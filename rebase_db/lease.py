@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import selectors
 import socket
 import threading
 import time
 from contextlib import suppress
-from select import select as select_files
 from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import func, insert, select, update
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sqlalchemy import Connection, Engine
+
+log = logging.getLogger(__name__)
 
 BEATS_A_LEASE = 4
 TICK_SECONDS = 0.5
@@ -90,18 +93,25 @@ class Lease:
         interval = settings.lease_seconds() / BEATS_A_LEASE
         due = time.monotonic() + interval
         while not self._closing.wait(min(interval, TICK_SECONDS)):
-            if time.monotonic() < due and self._locked and not self._has_news():
-                continue
             try:
+                if time.monotonic() < due and self._locked and not self._has_news():
+                    continue
                 self._beat_once()
                 due = time.monotonic() + interval
             except SQLAlchemyError:
                 # The server is away; the next tick tries a new connection. The fence covers what happens meanwhile.
                 self._drop_connection()
+            except Exception:
+                log.exception("A heartbeat failed.")  # and the thread must live for the next
+                self._drop_connection()
 
     def _has_news(self) -> bool:
         """Whether the server has sent something unasked: mostly that the connection has ended, and the lock with it."""
-        return self._connection is not None and bool(select_files([driver(self._connection).fileno()], [], [], 0)[0])
+        if self._connection is None:
+            return False
+        with selectors.DefaultSelector() as selector:  # select(2) itself takes no file descriptor above 1023
+            selector.register(driver(self._connection).fileno(), selectors.EVENT_READ)
+            return bool(selector.select(0))
 
     def _drop_connection(self) -> None:
         if self._connection is not None:

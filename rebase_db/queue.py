@@ -43,6 +43,7 @@ from rebase_db.database.compiled import Compiled
 from rebase_db.events import log_transition
 from rebase_db.outcomes import Done, Fail, Outcome, Reject, Release, Retry, Snooze, backoff_seconds
 from rebase_db.schema import EmbedChunk, Retrieval, RetrievalLink, Task, TaskVersion, TrainingRun
+from rebase_db.schema.base import ATTEMPTS
 from rebase_db.states import JOB, LINK, StateMachine
 
 if TYPE_CHECKING:
@@ -151,12 +152,16 @@ FIRST_PLACE: Place = (dt.datetime(1970, 1, 1, tzinfo=dt.UTC), 0)
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A row held by this worker, as of one attempt; `last` when no other will follow it."""
+    """A row held by this worker, as of one attempt; `last` when no other will follow it.
+
+    `tries` are the attempts that count, this one included: not those that were handed back or snoozed.
+    """
 
     item_id: int
     attempt: int
     last: bool
     place: Place = field(default=FIRST_PLACE, compare=False)
+    tries: int = field(default=1, compare=False)
 
 
 def claim(
@@ -169,7 +174,9 @@ def claim(
 ) -> list[Claim]:
     """Take up to `limit` ready rows of a lane (of any, for tests), longest ready first. Commit before working on them.
 
-    A row that a worker died with is taken alone, so that the one that kills workers is found and its neighbours live.
+    Rows that workers died with are taken apart from others and by ever smaller batches, a quarter each time, so that
+    the one that kills workers comes to be alone and its neighbours live.
+
     `after` is where to begin: what was claimed before that place is still in the index as long as some transaction
     might see it, and walking over it each time would cost more with every batch. It is a hint, for rows may come to
     stand before it.
@@ -183,7 +190,10 @@ def claim(
     }
     rows = _claim(queue, in_lane=lane is not None).execute(connection, parameters)
     return sorted(
-        (Claim(item_id, attempt, attempt >= limit, (ready, rank)) for item_id, attempt, limit, ready, rank in rows),
+        (
+            Claim(item_id, attempt, attempt >= limit, (ready, rank), tries=ATTEMPTS - (limit - attempt))
+            for item_id, attempt, limit, ready, rank in rows
+        ),
         key=lambda found: found.item_id,
     )
 
@@ -194,8 +204,9 @@ def _claim(queue: Queue, *, in_lane: bool) -> Compiled:
     table = queue.table
     worker_id = bindparam("worker", None, Integer)
     lane = [part == bindparam(f"lane_{n}", None, Integer) for n, part in enumerate(queue.lane)] if in_lane else []
+    batch = bindparam("batch", None, Integer)
     picked = (
-        select(queue.key, table.c.crashes)
+        select(queue.key, table.c.crashes, table.c.ready_at, queue.rank.label("rank"))
         .where(
             queue.in_state(queue.machine.ready),
             # Not clock_timestamp(), which is volatile and so no condition an index can be searched by.
@@ -208,18 +219,28 @@ def _claim(queue: Queue, *, in_lane: bool) -> Compiled:
             *lane,
         )
         .order_by(table.c.ready_at, queue.rank)
-        .limit(bindparam("batch", None, Integer))
+        .limit(batch)
         # Not plain FOR UPDATE: that would also skip rows whose children are just being inserted.
         .with_for_update(skip_locked=True, key_share=True, of=table)
         # In a CTE, because the planner may run a LIMITed subquery again and then update more rows than it limits.
         .cte("picked")
         .prefix_with("MATERIALIZED", dialect="postgresql")
     )
-    # The first of them if it crashed a worker; otherwise those that have not.
-    alone = select(picked.c[queue.key.name]).where(picked.c.crashes > 0).limit(1).scalar_subquery()
+    order = (picked.c.ready_at, picked.c.rank)
+    among_alike = select(
+        picked.c[queue.key.name],
+        picked.c.crashes,
+        func.first_value(picked.c.crashes).over(order_by=order).label("crashes_of_first"),
+        func.row_number().over(partition_by=picked.c.crashes, order_by=order).label("number"),
+    ).subquery("among_alike")
+    smaller = func.greatest(1, batch.bitwise_rshift(2 * among_alike.c.crashes))
     moved = (
         update(table)
-        .where(queue.key == picked.c[queue.key.name], or_(alone.is_(None), queue.key == alone))
+        .where(
+            queue.key == among_alike.c[queue.key.name],
+            among_alike.c.crashes == among_alike.c.crashes_of_first,
+            among_alike.c.number <= smaller,
+        )
         .values(state=queue.machine.working, worker_id=worker_id, attempt=table.c.attempt + 1)
         .returning(
             queue.key.label("item_id"),
@@ -303,7 +324,7 @@ def _move(machine: StateMachine, item: Claim, outcome: Outcome) -> tuple[str, st
             if item.last:
                 event = "fail"
             else:
-                delay = max(backoff_seconds(item.attempt), after_seconds)
+                delay = max(backoff_seconds(item.tries), after_seconds)
     # As a float: the driver refuses an array of whole numbers and others.
     return event, machine.next_state(machine.working, event), error and _storable(error), float(delay), uncharged
 

@@ -33,8 +33,8 @@ IDLE_SECONDS = 0.2
 """How often to look again while rows wait for their retry time or are held by another worker."""
 PLACES_SECONDS = 2.0
 """How long a lane's rows that came to stand before its last batch may be passed over."""
-COMMIT_TRIES = 6
-"""Over some fifteen seconds: a server that restarts is back by then, and a deadlock is resolved at once."""
+COMMIT_TRIES = 8
+"""Over about a minute: a server that restarts is back by then, and a deadlock is resolved at once."""
 
 log = logging.getLogger(__name__)
 

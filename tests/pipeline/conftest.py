@@ -23,6 +23,7 @@ THINGS = {
     "tool": ["hammer", "saw", "drill", "wrench", "chisel", "pliers", "file", "axe"],
 }
 VERBS = {"fruit": "eat", "tool": "use"}
+ROOT = Path(__file__).parents[2]
 WAYS = ["{} a {} today", "{} the {} on the table", "{} that {} now", "{} one {} more"]
 
 
@@ -38,8 +39,8 @@ class World:
         """The task file."""
         return self.folder / "task.yaml"
 
-    def rebase(self, *arguments: str, fault: str = "", timeout: float = 280) -> subprocess.CompletedProcess[str]:
-        """Run the `rebase` command as a process of its own."""
+    def environment(self, fault: str = "") -> dict[str, str]:
+        """What the project's processes are told: this world's database and data folder, and where to die."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("REBASE_")}
         environment |= {
             "REBASE_DATABASE_URL": self.database_url,
@@ -48,16 +49,18 @@ class World:
             "OMP_NUM_THREADS": "1",  # the artifact of a training depends on the number of threads
             "COLUMNS": "200",
         }
-        if fault:
-            environment["REBASE_FAULT"] = fault
+        return environment | ({"REBASE_FAULT": fault} if fault else {})
+
+    def rebase(self, *arguments: str, fault: str = "", timeout: float = 280) -> subprocess.CompletedProcess[str]:
+        """Run the `rebase` command as a process of its own."""
         return subprocess.run(
             [sys.executable, "-m", "cli.main", *arguments],
-            env=environment,
+            env=self.environment(fault),
             capture_output=True,
             text=True,
             timeout=timeout,
             check=False,
-            cwd=Path(__file__).parents[2],
+            cwd=ROOT,
         )
 
 
@@ -107,10 +110,8 @@ def write_corpus(folder: Path) -> None:
     (folder / "descriptions.json").write_text(json.dumps({"things": "Fruit and tools.", "wares": "What a shop sells."}))
 
 
-@pytest.fixture(scope="session")
-def world_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of the world, made once."""
-    folder = tmp_path_factory.mktemp("world")
+def write_world(folder: Path) -> None:
+    """The files of the world: encoder, corpus, benchmark, task."""
     make_tiny_encoder(folder / "encoder")
     write_corpus(folder / "corpus")
     items = [
@@ -140,6 +141,13 @@ def world_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "evaluate": {"benchmark": "items.jsonl", "metric": "accuracy"},
     }
     (folder / "task.yaml").write_text(yaml.safe_dump(task, sort_keys=False))
+
+
+@pytest.fixture(scope="session")
+def world_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of the world, made once."""
+    folder = tmp_path_factory.mktemp("world")
+    write_world(folder)
     return folder
 
 

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from rebase_db.queue import QUEUES
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+MACHINES = {each.name: each.machine for each in QUEUES}
 QUERIES = {
     "rows": "SELECT name, split_id, source_index, content_hash FROM source_row JOIN dataset USING (dataset_id)",
     "cells": """
@@ -40,6 +43,37 @@ QUERIES = {
 }
 
 
+_LAST_STATES = " UNION ALL ".join(
+    f"SELECT '{each.name}' AS queue, {each.key.name} AS item_id, state, state = '{each.machine.working}' AS held"  # noqa: S608
+    f" FROM {each.name}"
+    for each in QUEUES
+)
+BROKEN = {
+    "out of order": """
+        SELECT * FROM (
+            SELECT queue, item_id, from_state, to_state, event,
+                lag(to_state) OVER (PARTITION BY queue, item_id ORDER BY event_id) AS before
+            FROM event
+        ) AS ordered
+        WHERE before IS NOT NULL AND before <> from_state""",
+    "not where its events led": f"""
+        SELECT * FROM ({_LAST_STATES}) AS row
+        JOIN (
+            SELECT DISTINCT ON (queue, item_id) queue, item_id, to_state FROM event
+            ORDER BY queue, item_id, event_id DESC
+        ) AS last USING (queue, item_id)
+        WHERE row.state <> last.to_state OR row.held""",  # noqa: S608
+    "called twice": "SELECT link_id, attempt FROM generation GROUP BY link_id, attempt HAVING count(*) > 1",
+    "two examples": """
+        SELECT link_id, attempt FROM example JOIN generation USING (generation_id, link_id)
+        GROUP BY link_id, attempt HAVING count(*) > 1""",
+    "of another row": """
+        SELECT link_id, input, content FROM example
+        JOIN retrieval_link USING (link_id) JOIN source_row USING (dataset_id, row_id)
+        WHERE input <> coalesce(content ->> 'text', content ->> 'body.text')""",
+}
+
+
 def end_state(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
     """Every query's rows, in an order of their own."""
     with engine.connect() as connection:
@@ -50,21 +84,15 @@ def end_state(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def illegal_events(engine: Engine) -> list[tuple[Any, ...]]:
-    """Events that do not begin where the row's last event ended, and doubled results: always empty."""
+    """What no history may have, whatever happened: always empty.
+
+    Events that the state machine does not know or that do not begin where the row's last one ended; rows that are not
+    where their last event left them, or are still being worked on; attempts with several calls; links with several
+    examples of one attempt, or with an example made from another row than theirs.
+    """
     with engine.connect() as connection:
-        broken = connection.execute(
-            text(
-                """
-                SELECT * FROM (
-                    SELECT queue, item_id, from_state, to_state, event,
-                        lag(to_state) OVER (PARTITION BY queue, item_id ORDER BY event_id) AS before
-                    FROM event
-                ) AS ordered
-                WHERE before IS NOT NULL AND before <> from_state
-                """
-            )
-        ).all()
-        doubled = connection.execute(
-            text("SELECT link_id, count(*) FROM example GROUP BY link_id HAVING count(*) > 1")
-        ).all()
-    return [tuple(row) for row in (*broken, *doubled)]
+        return [(name, *row) for name, query in BROKEN.items() for row in connection.execute(text(query))] + [
+            ("illegal", *row)
+            for row in connection.execute(text("SELECT DISTINCT queue, from_state, event, to_state FROM event"))
+            if MACHINES[row.queue].transitions.get((row.from_state, row.event)) != row.to_state
+        ]

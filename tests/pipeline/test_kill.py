@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.pipeline.conftest import World
 
 # Points of different stages, so that the quick suite has a crash in some of them; the slow one has all.
-QUICK = {FaultPoint.INGEST_BEFORE_COMMIT, FaultPoint.TRANSFORM_BEFORE_COMMIT, FaultPoint.DISTILL_SAVED}
+QUICK = {FaultPoint.INGEST_BEFORE_COMMIT, FaultPoint.TRANSFORM_SETTLED, FaultPoint.DISTILL_SAVED}
 TURN = {FaultPoint.INGEST_BEFORE_COMMIT: 2, FaultPoint.INGEST_COMMITTED: 2, FaultPoint.DISTILL_STEP: 3}
 POINTS = [
     pytest.param(f"{point}:{TURN.get(point, 1)}", marks=[] if point in QUICK else [pytest.mark.slow], id=str(point))

@@ -106,18 +106,24 @@ def test_rows_that_enter_together_are_ready_together(connection: Connection, cha
     assert connection.execute(ready).scalar_one() == 1
 
 
-def crash(connection: Connection, of: Queue, *ids: int) -> None:
-    connection.execute(update(of.table).where(of.key.in_(ids)).values(crashes=1))
+def crash(connection: Connection, of: Queue, *ids: int, times: int = 1) -> None:
+    connection.execute(update(of.table).where(of.key.in_(ids)).values(crashes=times))
 
 
 @each_queue
-def test_a_row_that_a_worker_died_with_is_claimed_alone(connection: Connection, chain: Chain, of: Queue) -> None:
-    ids = rows.add_ready(connection, chain, of, 6)
+def test_rows_that_workers_died_with_are_claimed_apart_and_by_ever_fewer(
+    connection: Connection, chain: Chain, of: Queue
+) -> None:
+    ids = rows.add_ready(connection, chain, of, 10)
     in_order = list(reversed(ids)) if of is queue.TRANSFORM else ids
     me = rows.add_worker(connection)
-    crash(connection, of, in_order[0], in_order[2])
-    batches = [{item.item_id for item in queue.claim(connection, of, me, 10)} for _ in range(4)]
-    assert batches == [{in_order[0]}, {in_order[2]}, {in_order[1], *in_order[3:]}, set()]
+    crash(connection, of, *in_order[:2], in_order[3], in_order[5])
+    crash(connection, of, in_order[4], in_order[6], times=2)
+    batches = [[item.item_id for item in queue.claim(connection, of, me, 10)] for _ in range(6)]
+    assert [sorted(batch) for batch in batches] == [
+        sorted(in_order[place] for place in places)
+        for places in ((0, 1), (2, 7, 8, 9), (3, 5), (4,), (6,), ())  # a quarter of ten, a sixteenth, and one at least
+    ]
 
 
 def test_a_crashed_row_beyond_the_batch_leaves_the_batch_whole(connection: Connection, chain: Chain) -> None:

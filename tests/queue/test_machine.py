@@ -104,9 +104,10 @@ class Machine(RuleBasedStateMachine):
         )
         ready = [item_id for item_id in self.connection.execute(order).scalars() if self.items[item_id].due]
         picked = ready[:limit]
-        alone = [item_id for item_id in picked if self.items[item_id].crashes]
+        crashes = self.items[picked[0]].crashes if picked else 0
+        alike = [item_id for item_id in picked if self.items[item_id].crashes == crashes]
         expected = []
-        for item_id in alone[:1] or picked:
+        for item_id in alike[: max(1, limit >> 2 * crashes)]:
             item = self.items[item_id]
             item.attempt += 1
             item.move("claim", self.of.machine.working)
