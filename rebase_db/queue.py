@@ -206,7 +206,7 @@ def _claim(queue: Queue, *, in_lane: bool) -> Compiled:
     lane = [part == bindparam(f"lane_{n}", None, Integer) for n, part in enumerate(queue.lane)] if in_lane else []
     batch = bindparam("batch", None, Integer)
     picked = (
-        select(queue.key, table.c.crashes, table.c.ready_at, queue.rank.label("rank"))
+        select(queue.key, table.c.crashes)
         .where(
             queue.in_state(queue.machine.ready),
             # Not clock_timestamp(), which is volatile and so no condition an index can be searched by.
@@ -226,21 +226,18 @@ def _claim(queue: Queue, *, in_lane: bool) -> Compiled:
         .cte("picked")
         .prefix_with("MATERIALIZED", dialect="postgresql")
     )
-    order = (picked.c.ready_at, picked.c.rank)
-    among_alike = select(
-        picked.c[queue.key.name],
-        picked.c.crashes,
-        func.first_value(picked.c.crashes).over(order_by=order).label("crashes_of_first"),
-        func.row_number().over(partition_by=picked.c.crashes, order_by=order).label("number"),
-    ).subquery("among_alike")
-    smaller = func.greatest(1, batch.bitwise_rshift(2 * among_alike.c.crashes))
+    # Without windows or sorting, which would cost every batch for the sake of the rare one with such rows: whichever
+    # row is looked at first decides.
+    crashes = select(picked.c.crashes).limit(1).scalar_subquery()
+    taken = (
+        select(picked.c[queue.key.name])
+        .where(picked.c.crashes == crashes)
+        .limit(func.greatest(1, batch.bitwise_rshift(2 * crashes)))
+        .subquery("taken")
+    )
     moved = (
         update(table)
-        .where(
-            queue.key == among_alike.c[queue.key.name],
-            among_alike.c.crashes == among_alike.c.crashes_of_first,
-            among_alike.c.number <= smaller,
-        )
+        .where(queue.key == taken.c[queue.key.name])
         .values(state=queue.machine.working, worker_id=worker_id, attempt=table.c.attempt + 1)
         .returning(
             queue.key.label("item_id"),

@@ -45,6 +45,14 @@ STORAGE = {
     "autovacuum_analyze_threshold": 20000,
     "autovacuum_vacuum_cost_delay": 0,
 }
+WORKER_TRIGGERS = (
+    (
+        "worker_no_update BEFORE UPDATE OF worker_id, host, pid, code_version, stages, concurrency, started_at ON worker"
+        " FOR EACH ROW"
+    ),
+    "worker_no_delete BEFORE DELETE ON worker FOR EACH ROW",
+    "worker_no_truncate BEFORE TRUNCATE ON worker FOR EACH STATEMENT",
+)
 WAKE_FUNCTION = """\
 CREATE FUNCTION wake_workers() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -59,6 +67,10 @@ def upgrade() -> None:
     op.add_column("worker", sa.Column("stages", ARRAY(sa.Text)))
     op.add_column("worker", sa.Column("concurrency", sa.SmallInteger, nullable=False, server_default=sa.text("1")))
     op.create_index("event_at_idx", "event", ["at"], postgresql_using="brin")
+    # Its check would be a fifth of what a move costs; instead, workers can no longer be deleted.
+    op.drop_constraint("event_worker_id_fkey", "event")
+    for trigger in WORKER_TRIGGERS:
+        op.execute(f"CREATE TRIGGER {trigger} EXECUTE FUNCTION refuse_provenance_change()")
     op.execute(WAKE_FUNCTION)
     for table, (states, finished) in CLAIMABLE.items():
         op.add_column(table, sa.Column("crashes", sa.SmallInteger, nullable=False, server_default=sa.text("0")))
@@ -98,6 +110,9 @@ def downgrade() -> None:
         op.drop_column(table, "crashes")
     op.execute("DROP FUNCTION wake_workers()")
     op.drop_index("event_at_idx", "event")
+    for trigger in WORKER_TRIGGERS:
+        op.execute(f"DROP TRIGGER {trigger.partition(' ')[0]} ON worker")
+    op.create_foreign_key("event_worker_id_fkey", "event", "worker", ["worker_id"], ["worker_id"])
     op.drop_column("worker", "concurrency")
     op.drop_column("worker", "stages")
     op.drop_column("task", "paused_at")

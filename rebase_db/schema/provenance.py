@@ -55,8 +55,9 @@ MUTABLE: dict[str, set[str]] = {
     "evaluation": set(),
     "prediction": set(),
     "event": set(),
+    "worker": {"heartbeat_at", "stopped_at"},
 }
-"""Per provenance table the columns that may change. `row_score` and `worker` are working state, not provenance."""
+"""Per provenance table the columns that may change. `row_score` is working state, not provenance."""
 
 
 def trigger_statements(table: str, columns: list[str]) -> list[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.schema.chain import Row
 
-WORKING_STATE = {"worker", "row_score"}
+WORKING_STATE = {"row_score"}
 """The tables whose rows are no provenance; what is not here must be guarded."""
 
 
