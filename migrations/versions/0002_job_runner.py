@@ -47,8 +47,8 @@ STORAGE = {
 }
 WORKER_TRIGGERS = (
     (
-        "worker_no_update BEFORE UPDATE OF worker_id, host, pid, code_version, stages, concurrency, started_at ON worker"
-        " FOR EACH ROW"
+        "worker_no_update BEFORE UPDATE OF worker_id, host, pid, code_version, stages, concurrency, started_at"
+        " ON worker FOR EACH ROW"
     ),
     "worker_no_delete BEFORE DELETE ON worker FOR EACH ROW",
     "worker_no_truncate BEFORE TRUNCATE ON worker FOR EACH STATEMENT",
