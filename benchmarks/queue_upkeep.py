@@ -120,7 +120,7 @@ def churn(engine: Engine, moves: int) -> None:
         for cycle in range(1, cycles + 1):
             while items := hand.take(FINISH_ROWS):
                 hand.finish(items, Fail("again"))
-            control.revive(connection, EMBED, "failed", EMBED.key.is_not(None))
+            control.revive(connection, EMBED, ["failed"], EMBED.key.is_not(None))
             connection.commit()
             if cycle in shown:
                 rate = cycle * CHURN_ROWS / (time.perf_counter() - began)

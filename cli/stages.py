@@ -36,7 +36,7 @@ def retrieve(
         steps.file = steps.file.model_copy(update={"retrieve": steps.file.retrieve.model_copy(update=changed)})
         if detach:
             retrieval_id = steps.ask_retrieval(steps.stored())
-            talk.print(f"Workers do retrieval {retrieval_id}; `rebase status` shows how far they are.")
+            talk.print(f"Retrieval {retrieval_id} is left to workers; `rebase status` shows how far they are.")
             data.print(retrieval_id)
             return
         steps.refuse_if_paused()
@@ -90,7 +90,7 @@ def distill(
                 frozen = find_training_set(connection, training_set)
         if detach:
             run_id = steps.ask_distill(frozen)
-            talk.print(f"A worker does training run {run_id}; `rebase status` shows how far it is.")
+            talk.print(f"Training run {run_id} is left to workers; `rebase status` shows how far it is.")
         else:
             run_id = steps.distill(frozen)
         data.print(run_id)

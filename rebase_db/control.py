@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, literal, or_, select, update
+from sqlalchemy import func, or_, select, update
 
 from rebase_db.events import log_transition
 from rebase_db.queue import DISTILL, EMBED, QUEUES, RETRIEVE, TRANSFORM, Queue
@@ -23,34 +23,42 @@ def transition(
     connection: Connection,
     queue: Queue,
     event: str,
-    state: str,
+    states: Sequence[str],
     which: ColumnElement[bool],
     values: dict[str, Any] | None = None,
 ) -> int:
-    """Move every row in `state` that satisfies `which` on by `event`, claimed or not; their number.
+    """Move every row in one of `states` that satisfies `which` on by `event`, claimed or not; their number.
 
-    A worker that holds one of them loses it: its results will be refused. KeyError when the move is illegal.
+    A worker that holds one of them loses it: its results will be refused. KeyError when a move is illegal.
     """
     table, machine = queue.table, queue.machine
-    after = machine.next_state(state, event)
+    (after,) = {machine.next_state(state, event) for state in states}
+    found = (
+        select(queue.key, table.c.state)
+        .where(or_(*(queue.in_state(state) for state in states)), which)
+        .order_by(queue.key)  # whoever locks several does so in this order
+        .with_for_update(key_share=True, of=table)
+        .cte("found")
+        .prefix_with("MATERIALIZED", dialect="postgresql")
+    )
     moved = (
         update(table)
-        .where(queue.in_state(state), which)
+        .where(queue.key == found.c[queue.key.name])
         .values(state=after, worker_id=None, **(values or {}))
-        .returning(queue.key.label("item_id"), table.c.attempt)
+        .returning(queue.key.label("item_id"), table.c.attempt, found.c.state.label("from_state"))
         .cte("moved")
     )
-    logged = log_transition(queue, moved, event, literal(state))
+    logged = log_transition(queue, moved, event, moved.c.from_state)
     return connection.execute(select(func.count()).select_from(moved).add_cte(logged)).scalar_one()
 
 
-def revive(connection: Connection, queue: Queue, state: str, which: ColumnElement[bool]) -> int:
-    """Put rows in `state` that satisfy `which` back to ready with a fresh set of attempts; their number."""
+def revive(connection: Connection, queue: Queue, states: Sequence[str], which: ColumnElement[bool]) -> int:
+    """Put rows in `states` that satisfy `which` back to ready with a fresh set of attempts; their number."""
     return transition(
         connection,
         queue,
         "revive",
-        state,
+        states,
         which,
         {
             "error": None,
@@ -69,13 +77,7 @@ def retry(connection: Connection, task: str | None, stages: Sequence[str]) -> di
         UnknownNameError: There is no such task.
     """
     found = {
-        # Not `eligible`, which leaves out what is paused: that is to be tried again when it is resumed.
-        queue.stage: sum(
-            revive(
-                connection, queue, state, RetrievalLink.displaced_by.is_(None) & which if queue is TRANSFORM else which
-            )
-            for state in ("failed", "cancelled")
-        )
+        queue.stage: revive(connection, queue, ("failed", "cancelled"), which)
         for queue, which in _rows_of(connection, task, stages)
     }
     wake(connection)
@@ -90,19 +92,12 @@ def cancel(connection: Connection, task: str, stages: Sequence[str]) -> dict[str
     Raises:
         UnknownNameError: There is no such task.
     """
+    values = {"error": "cancelled", "finished_at": func.clock_timestamp()}
     return {
-        queue.stage: sum(
-            transition(
-                connection,
-                queue,
-                "cancel",
-                state,
-                condition,
-                {"error": "cancelled", "finished_at": func.clock_timestamp()},
-            )
-            for state in (queue.machine.ready, queue.machine.working)
+        queue.stage: transition(
+            connection, queue, "cancel", (queue.machine.ready, queue.machine.working), which, values
         )
-        for queue, condition in _rows_of(connection, task, stages)
+        for queue, which in _rows_of(connection, task, stages)
     }
 
 
@@ -170,15 +165,22 @@ def wake(connection: Connection) -> None:
 def _rows_of(
     connection: Connection, task: str | None, stages: Sequence[str]
 ) -> list[tuple[Queue, ColumnElement[bool]]]:
-    """The queues of `stages` with the condition for a task's rows; chunks of texts are no task's."""
+    """The queues of `stages` with the condition for the rows of a task or of all.
+
+    Of links those that workers would take: in the present ranking, of a task's newest version. Chunks of texts are no
+    task's.
+    """
+    newest = select(func.max(TaskVersion.task_version_id)).group_by(TaskVersion.task_id)
+    links = RetrievalLink.displaced_by.is_(None) & RetrievalLink.task_version_id.in_(newest)
     if task is None:
-        return [(queue, queue.key.is_not(None)) for queue in QUEUES if queue.stage in stages]
+        everything = {queue: queue.key.is_not(None) for queue in QUEUES} | {TRANSFORM: links}
+        return [(queue, everything[queue]) for queue in QUEUES if queue.stage in stages]
     find_task(connection, task)
     versions = select(TaskVersion.task_version_id).join(Task).where(Task.name == task)
     sets = select(TrainingSet.training_set_id).where(TrainingSet.task_version_id.in_(versions))
     conditions = {
         RETRIEVE: Retrieval.task_version_id.in_(versions),
-        TRANSFORM: RetrievalLink.task_version_id.in_(versions),
+        TRANSFORM: RetrievalLink.task_version_id.in_(versions) & links,
         DISTILL: TrainingRun.training_set_id.in_(sets),
     }
     return [(queue, conditions[queue]) for queue in QUEUES if queue is not EMBED and queue.stage in stages]

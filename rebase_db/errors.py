@@ -59,12 +59,6 @@ class UnknownNameError(RebaseError):
     exit_code = 8
 
 
-class LostClaimError(RebaseError):
-    """The lease of a claimed row went to another worker; nothing of this worker's result was written."""
-
-    exit_code = 9
-
-
 def did_you_mean(name: str, known: list[str]) -> str:
     """A hint naming the known names nearest to `name`, or all of them while they are few."""
     import difflib

@@ -30,10 +30,14 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The attempt failed and another may not: back with a growing delay, or failed once the attempts are used up."""
+    """The attempt failed and another may not: back with a growing delay, or failed once the attempts are used up.
+
+    `apart`: the row is one of several of which one is to blame; they come back in smaller batches, as after a crash.
+    """
 
     error: str
     after_seconds: float = 0.0
+    apart: bool = False
     event: ClassVar[str] = "retry"
 
 

@@ -229,12 +229,8 @@ def _claim(queue: Queue, *, in_lane: bool) -> Compiled:
     # Without windows or sorting, which would cost every batch for the sake of the rare one with such rows: whichever
     # row is looked at first decides.
     crashes = select(picked.c.crashes).limit(1).scalar_subquery()
-    taken = (
-        select(picked.c[queue.key.name])
-        .where(picked.c.crashes == crashes)
-        .limit(func.greatest(1, batch.bitwise_rshift(2 * crashes)))
-        .subquery("taken")
-    )
+    size = case((crashes == 0, batch), else_=func.greatest(1, func.least(batch, 256).bitwise_rshift(2 * crashes)))
+    taken = select(picked.c[queue.key.name]).where(picked.c.crashes == crashes).limit(size).subquery("taken")
     moved = (
         update(table)
         .where(queue.key == taken.c[queue.key.name])
@@ -299,12 +295,19 @@ def settle(
     return [item for item in claims if item.item_id in settled]
 
 
-_MOVE = {"event": Text, "to_state": Text, "error": Text, "delay": Double, "uncharged": SmallInteger}
+_MOVE = {
+    "event": Text,
+    "to_state": Text,
+    "error": Text,
+    "delay": Double,
+    "uncharged": SmallInteger,
+    "apart": SmallInteger,
+}
 
 
-def _move(machine: StateMachine, item: Claim, outcome: Outcome) -> tuple[str, str, str | None, float, int]:
+def _move(machine: StateMachine, item: Claim, outcome: Outcome) -> tuple[str, str, str | None, float, int, int]:
     """An outcome as the values of `_MOVE`."""
-    event, error, delay, uncharged = outcome.event, None, 0.0, 0
+    event, error, delay, uncharged, apart = outcome.event, None, 0.0, 0, 0
     match outcome:
         case Done():
             pass
@@ -316,14 +319,14 @@ def _move(machine: StateMachine, item: Claim, outcome: Outcome) -> tuple[str, st
             error = reason
         case Fail(reason):
             error = reason
-        case Retry(reason, after_seconds):
-            error = reason
+        case Retry(reason, after_seconds, alike):
+            error, apart = reason, int(alike)
             if item.last:
                 event = "fail"
             else:
                 delay = max(backoff_seconds(item.tries), after_seconds)
     # As a float: the driver refuses an array of whole numbers and others.
-    return event, machine.next_state(machine.working, event), error and _storable(error), float(delay), uncharged
+    return event, machine.next_state(machine.working, event), error and _storable(error), float(delay), uncharged, apart
 
 
 def _storable(text: str) -> str:
@@ -354,6 +357,7 @@ def _hold(queue: Queue) -> Compiled:
         select(queue.key, queue.table.c.attempt)
         .join(held, queue.key == held.c.item_id)
         .where(*_is_held(queue, held.c.attempt))
+        .order_by(queue.key)  # whoever locks several does so in this order
         .with_for_update(key_share=True, of=queue.table)
     )
 
@@ -393,7 +397,7 @@ def _settle(queue: Queue, columns: tuple[str, ...], *, uniform: bool) -> Compile
             ready_at=now + move["delay"] * literal_column("interval '1 second'", INTERVAL),
             finished_at=case((final, now), else_=null()),
             attempt_limit=table.c.attempt_limit + move["uncharged"],
-            crashes=case((final, 0), else_=table.c.crashes),
+            crashes=case((final, 0), else_=table.c.crashes + move["apart"]),
             **{name: bindparam(name, None, table.c[name].type) for name in columns},
         )
         .returning(

@@ -9,8 +9,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
+
+from rebase_db.errors import RebaseError
 
 DATABASE_URL = "REBASE_DATABASE_URL"
 HOME = "REBASE_HOME"
@@ -32,8 +35,19 @@ def home() -> Path:
 
 
 def lease_seconds() -> float:
-    """How long a worker's rows are its own after its last heartbeat."""
-    return float(os.environ.get(LEASE_SECONDS) or 60)
+    """How long a worker's rows are its own after its last heartbeat.
+
+    Raises:
+        RebaseError: The environment says something that is no number above 0.
+    """
+    value = os.environ.get(LEASE_SECONDS) or "60"
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < math.inf:
+        raise RebaseError(f"{LEASE_SECONDS} is {value!r}, not a number of seconds.", hint="60 is the default.")
+    return seconds
 
 
 def artifacts() -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rebase_db import queue
@@ -189,6 +190,7 @@ class Pipeline:
                     waiting = counts.get("retrieved", 0) + counts.get("transforming", 0)
                     progress.total(sum(counts.values()))
                     progress.done(sum(counts.values()) - waiting)
+                    self.refuse_if_paused()  # since: what is left waits
 
                 drain(self.engine, self.lease, stage, [(task.task_version_id, self.encoder_id)], on_counts)
         finally:
@@ -213,7 +215,9 @@ class Pipeline:
             counts = drain(self.engine, self.lease, stage, [(run_id,)])
         _require_none_failed(self.engine, stage, (run_id,), counts, "training runs")
         with self.engine.connect() as connection:
-            write_model_card(connection, run_id)
+            # Another worker, on another machine, may have trained it, and has written the card there.
+            if Path(read_run(connection, run_id).artifact_path or "").is_dir():
+                write_model_card(connection, run_id)
         return run_id
 
     def ask_distill(self, training_set: FrozenSet) -> int:
@@ -309,6 +313,8 @@ def embed_corpus(
 
 def _require_none_failed(engine: Engine, stage: Stage, lane: Lane, counts: dict[str, int], what: str) -> None:
     failed = counts.get("failed", 0)
+    if counts.get("cancelled", 0):
+        raise RebaseError(f"{counts['cancelled']} {what} were cancelled.", hint="`rebase retry` takes them up again.")
     if failed:
         with engine.connect() as connection:
             error = queue.failure(connection, stage.queue, stage.queue.in_lane(lane))

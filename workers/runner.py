@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,18 +14,18 @@ from typing import TYPE_CHECKING
 from rebase_db import queue
 from rebase_db.database import failures
 from rebase_db.database.line import Line
-from rebase_db.errors import LostClaimError, RebaseError
+from rebase_db.errors import DatabaseError, RebaseError
 from rebase_db.faults import FaultPoint, reach
 from rebase_db.outcomes import Fail, Outcome, Release, Retry, backoff_seconds
 from rebase_db.queue import FIRST_PLACE
 from rebase_db.rescue import rescue
 from workers.hands import Hands
-from workers.stage import Result, Stage
+from workers.stage import LostClaimError, Result, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Engine
 
     from rebase_db.lease import Lease
     from rebase_db.queue import Claim, Lane, Place
@@ -46,6 +47,10 @@ class Tally:
     claimed: int = 0
     settled: int = 0
     fenced: int = 0
+
+
+class _UncommittedError(Exception):
+    """The database did not take a result in any of the tries."""
 
 
 class Runner:
@@ -94,7 +99,9 @@ class Runner:
             RebaseError: The stage cannot work on this lane; what it had not settled was handed back.
         """
         self.hand_back()
-        self.stage.prepare(lane)
+        self._prepare(lane)
+        if self.stopping.is_set():
+            return Tally()  # it may have taken minutes
         claims = self._claim(lane, limit or self.stage.batch)
         tally = Tally(claimed=len(claims))
         if not claims:
@@ -108,9 +115,9 @@ class Runner:
                 error = None
         except LostClaimError as lost:
             # Somebody cancelled or took the rows, and the stage noticed before it was done with them.
-            log.info("%s", lost.message)
+            log.info("%s", lost)
             error = None
-        except (RebaseError, KeyboardInterrupt, SystemExit):
+        except (RebaseError, *failures.AWAY, KeyboardInterrupt, SystemExit):
             # Nobody's rows are at fault: hand back what is still ours.
             error = None
             raise
@@ -118,12 +125,30 @@ class Runner:
             log.exception("An attempt of %s failed.", self.stage.queue.stage)
             error = f"{type(raised).__name__}: {raised}"
         finally:
-            self._end(Release() if error is None else Retry(error), tally)
+            # Which of its rows made a stage raise, nobody knows: they come back apart, until it is found.
+            self._end(Release() if error is None else Retry(error, apart=True), tally)
         return tally
+
+    def _prepare(self, lane: Lane) -> None:
+        try:
+            self.stage.prepare(lane)
+        except (RebaseError, *failures.FAILED):
+            raise
+        except Exception as error:
+            # No row is at fault, nor the worker: other lanes may go well.
+            log.exception("A lane of %s could not be prepared.", self.stage.queue.stage)
+            raise RebaseError(
+                f"What rows of {self.stage.queue.stage} need cannot be loaded here: {type(error).__name__}: {error}."
+            ) from error
 
     def hand_back(self) -> None:
         """Hand back whatever is in hand; what comes of it later is refused."""
         self._end(Release(), Tally())
+
+    def put_back_unknown(self) -> None:
+        """Hand back what was claimed over a connection that broke before it said so."""
+        with self._open() as connection:
+            self._hands.put_back_unknown(connection, self.lease.worker_id, [self.stage.queue])
 
     def _claim(self, lane: Lane, limit: int) -> list[Claim]:
         self._reach("claiming")
@@ -132,39 +157,57 @@ class Runner:
         after = self._places.get(lane, FIRST_PLACE)
         of, worker_id = self.stage.queue, self.lease.worker_id
 
-        def claim(connection: Connection) -> list[Claim]:
-            claims = queue.claim(connection, of, worker_id, limit, lane, after)
-            if claims or after == FIRST_PLACE:
-                return claims
-            # The end, or so it seems: what came to stand before our place is there as well.
-            return queue.claim(connection, of, worker_id, limit, lane)
+        def claim() -> list[Claim]:
+            with self._open() as connection:
+                claims = queue.claim(connection, of, worker_id, limit, lane, after)
+                if claims or after == FIRST_PLACE:
+                    return claims
+                # The end, or so it seems: what came to stand before our place is there as well.
+                return queue.claim(connection, of, worker_id, limit, lane)
 
-        with self._open() as connection:
-            claims = self._hands.take(connection, of, worker_id, claim)
+        claims = self._hands.take(of, claim)
         self._places[lane] = max((claim.place for claim in claims), default=FIRST_PLACE)
         return claims
 
     def _handle(self, lane: Lane, claims: Sequence[Claim], tally: Tally) -> None:
         """Commit results as the stage gives them."""
+        with (
+            closing(self.stage.handle(lane, claims)) as results,  # type: ignore[type-var]
+            closing(self._committed(results)) as committed,  # type: ignore[type-var]
+        ):
+            for result, settled in committed:
+                tally.settled += settled
+                tally.fenced += len(result.outcomes) - settled
+                if self.stopping.is_set():
+                    return
 
-        def commit(result: Result) -> None:
-            self._reach("handled")
+    def _committed(self, results: Iterable[Result]) -> Iterator[tuple[Result, int]]:
+        """Each result with the number of rows that were still ours, once it is committed."""
+        if self.stage.writers == 1:
+            for result in results:
+                yield result, self._put_away(result)
+            return
+        with ThreadPoolExecutor(self.stage.writers) as writers:
+            writing: deque[tuple[Result, Future[int]]] = deque()
+            for result in results:
+                writing.append((result, writers.submit(self._put_away, result)))
+                # No more than can be written at once: a result may hold on to much memory.
+                if len(writing) > self.stage.writers:
+                    oldest, settled = writing.popleft()
+                    yield oldest, settled.result()
+            for oldest, settled in writing:
+                yield oldest, settled.result()
+
+    def _put_away(self, result: Result) -> int:
+        self._reach("handled")
+        try:
             settled = self.commit(result)
-            self._put_down([claim for claim, _ in result.outcomes])
-            self._reach("committed")
-            tally.settled += settled
-            tally.fenced += len(result.outcomes) - settled
-
-        with closing(self.stage.handle(lane, claims)) as results:  # type: ignore[type-var]
-            if self.stage.writers == 1:
-                for result in results:
-                    commit(result)
-                    if self.stopping.is_set():
-                        return
-            else:
-                with ThreadPoolExecutor(self.stage.writers) as writers:
-                    for written in [writers.submit(commit, result) for result in results]:
-                        written.result()
+        except failures.AWAY as error:
+            # Away for so long, or it is this result that it cannot take: an attempt that failed.
+            raise _UncommittedError(f"the result could not be committed: {failures.cause(error)}") from error
+        self._put_down([claim for claim, _ in result.outcomes])
+        self._reach("committed")
+        return settled
 
     def _end(self, outcome: Outcome, tally: Tally) -> None:
         """Give rows that no result named this outcome."""
@@ -267,14 +310,29 @@ def _drain(
     machine = stage.queue.machine
     scope = stage.queue.in_lanes(lanes)
     idle = threading.Event()
+    misses = 0
     while True:
-        with engine.begin() as connection:
-            rescue(connection, stage.queue, runner.lease.worker_id)
-        worked = [runner.run_batch(lane).claimed for lane in lanes]
-        with engine.connect() as connection:
-            counts = queue.counts(connection, stage.queue, scope)
+        try:
+            runner.hand_back()
+            with engine.begin() as connection:
+                rescue(connection, stage.queue, runner.lease.worker_id)
+            worked = [runner.run_batch(lane).claimed for lane in lanes]
+            with engine.connect() as connection:
+                counts = queue.counts(connection, stage.queue, scope)
+        except failures.AWAY as error:
+            misses += 1
+            if misses == COMMIT_TRIES:
+                raise DatabaseError(
+                    f"The database does not answer: {failures.cause(error)}",
+                    hint="Run the same again when it is back: it goes on where it stopped.",
+                ) from error
+            log.warning("The database does not answer (try %d): %s", misses, failures.cause(error))
+            idle.wait(backoff_seconds(misses) / 2)
+            continue
+        misses = 0
         on_counts(counts)
         if not any(worked):
+            runner.put_back_unknown()
             if not counts.get(machine.ready, 0) + counts.get(machine.working, 0):
                 return counts
             idle.wait(IDLE_SECONDS)

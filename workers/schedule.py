@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LANES_SECONDS = 0.5
 """How old a list of ready lanes may be: a task that comes late, or first by priority, waits no longer for its turn."""
 BLOCKED_SECONDS = 30.0
-LONGEST_BLOCKED_SECONDS = 3600.0
+LONGEST_BLOCKED_SECONDS = 900.0
 """How long a lane that cannot be worked on here (a missing key, a missing model) is left to other workers: at first,
 and at most after doubling it each time."""
 
@@ -65,9 +65,11 @@ class Schedule:
     def block(self, lane: Lane) -> float:
         """Leave a lane to other workers; for how many seconds."""
         with self._lock:
-            seconds = min(self._blocked_for.get(lane, BLOCKED_SECONDS / 2) * 2, LONGEST_BLOCKED_SECONDS)
-            self._blocked_for[lane], self._blocked_until[lane] = seconds, time.monotonic() + seconds
-            return seconds
+            now = time.monotonic()
+            if self._blocked_until.get(lane, 0) <= now:  # not by another slot, a moment ago
+                seconds = min(self._blocked_for.get(lane, BLOCKED_SECONDS / 2) * 2, LONGEST_BLOCKED_SECONDS)
+                self._blocked_for[lane], self._blocked_until[lane] = seconds, now + seconds
+            return self._blocked_for[lane]
 
     def unblock(self, lane: Lane) -> None:
         """It could be worked on after all."""

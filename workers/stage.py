@@ -20,6 +20,10 @@ of those rows, to be set in the statement that moves them: those that a CHECK ti
 """
 
 
+class LostClaimError(Exception):
+    """The rows went to another worker or were cancelled, and the stage noticed before it was done with them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What became of some rows of a batch, to be committed together."""

@@ -209,6 +209,8 @@ class Worker:
         while not self._stopping.is_set():
             seen = self._wake.times
             try:
+                for _, runner in work:
+                    runner.hand_back()  # what could not be while the server was away
                 # A list: each stage has its turn, whether or not one before it had work.
                 turns = [self._turn(each, runner, line) for each, runner in work]
                 # After them: who was woken for new work should not first look for what others left.
@@ -260,6 +262,7 @@ class Worker:
             self._rescued_at = time.monotonic()
             with line.open() as connection:
                 rows = sum(rescue(connection, each, lease.worker_id) for each in queue.QUEUES)
+                self._hands.put_back_unknown(connection, lease.worker_id, queue.QUEUES)
         if rows:
             log.warning("%d rows of workers that are gone wait again.", rows)
         return bool(rows)

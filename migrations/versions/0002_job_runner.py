@@ -1,7 +1,7 @@
 """The job runner: cancelling, crash counts, priorities, pausing, waking workers, storage of the hot tables.
 
-Revision: 0002, after 0001. Deploy: with the workers stopped; running workers of the version before notice and stop. The
-indexes for claiming are rebuilt, which reads the claimable tables once.
+Revision: 0002, after 0001. Deploy: with every process of the version before stopped, since none of them looks at the
+schema again. The claimable tables are read a few times, for their checks and their indexes for claiming.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def downgrade() -> None:
 
 
 def _replace_state_checks(table: str, states: tuple[str, ...], finished: tuple[str, ...]) -> None:
-    """The CHECKs that list states. Without NOT VALID: the tables are read for their indexes anyway."""
+    """The CHECKs that list states. Not NOT VALID: the tables are read for their indexes anyway."""
     for name, condition in (
         ("state", f"state IN ({_quoted(states)})"),
         ("finished", f"(finished_at IS NOT NULL) = (state IN ({_quoted(finished)}))"),

@@ -190,8 +190,3 @@ def _where(engine: Engine) -> str:
     url = engine.url
     host = url.host or url.query.get("host") or "the local socket"
     return f"{host}{f':{url.port}' if url.port else ''}/{url.database or ''}"
-
-
-def is_connection_loss(error: BaseException) -> bool:
-    """Whether an error means that the connection, not the statement, failed."""
-    return isinstance(error, DBAPIError) and error.connection_invalidated

@@ -99,8 +99,7 @@ def request_run(
         )
         .on_conflict_do_nothing(index_elements=["run_key"])
     )
-    for state in ("failed", "cancelled"):
-        revive(connection, queue.DISTILL, state, TrainingRun.run_key == key)
+    revive(connection, queue.DISTILL, ("failed", "cancelled"), TrainingRun.run_key == key)
     return connection.execute(select(TrainingRun.training_run_id).where(TrainingRun.run_key == key)).scalar_one()
 
 
@@ -167,4 +166,4 @@ def mark_distilled(connection: Connection, training_run_id: int) -> None:
         .join(TrainingRun, TrainingRun.training_set_id == TrainingSetMember.training_set_id)
         .where(TrainingRun.training_run_id == training_run_id)
     )
-    transition(connection, queue.TRANSFORM, "distil", "transformed", RetrievalLink.link_id.in_(members))
+    transition(connection, queue.TRANSFORM, "distil", ("transformed",), RetrievalLink.link_id.in_(members))

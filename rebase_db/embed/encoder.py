@@ -14,6 +14,7 @@ A text's vector depends on its batch by no more than rounding, about 1e-7 a comp
 from __future__ import annotations
 
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -177,6 +178,8 @@ class Encoder:
 
         self.identity = identity
         self.device = str(model.device)
+        # The tokenizer cannot be used from two threads at once, and the model would use every core twice.
+        self._encoding = threading.Lock()
         self._model = model.eval()
         self._dtype: torch.dtype = getattr(torch, identity.precision)
         self._prompt = model.prompts.get(model.default_prompt_name or "") or ""
@@ -196,6 +199,10 @@ class Encoder:
         Raises:
             EncoderError: A vector came out with NaN or infinity (the precision is too low for this encoder).
         """
+        with self._encoding:
+            return self._encode(texts)
+
+    def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         vectors = np.empty((len(texts), self.identity.width), dtype=np.float32)
         slices = [list(texts[start : start + _TEXTS_A_SLICE]) for start in range(0, len(texts), _TEXTS_A_SLICE)]
         start = 0
@@ -210,7 +217,7 @@ class Encoder:
         if not np.isfinite(vectors).all():
             raise EncoderError(
                 f"the encoder {self.identity.name} gives vectors that are not numbers in {self.identity.precision}",
-                hint="Use --precision float32." if self.identity.precision != "float32" else "Use another encoder.",
+                hint="Use float32." if self.identity.precision != "float32" else "Use another encoder.",
             )
         return vectors
 

@@ -57,4 +57,4 @@ def plan_chunks(connection: Connection, encoder_id: int) -> int:
 
 def revive_chunks(connection: Connection, encoder_id: int) -> int:
     """Queue an encoder's failed and cancelled chunks again; their number."""
-    return sum(revive(connection, queue.EMBED, state, chunks_of(encoder_id)) for state in ("failed", "cancelled"))
+    return revive(connection, queue.EMBED, ("failed", "cancelled"), chunks_of(encoder_id))

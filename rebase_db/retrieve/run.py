@@ -211,6 +211,22 @@ def _write(
         drop_mirrors=request.mirrors == "first",
     )
     lock_task(connection, request.task_version_id, request.encoder_id)
+    newer = select(Retrieval.retrieval_id).where(
+        Retrieval.task_version_id == request.task_version_id,
+        Retrieval.encoder_id == request.encoder_id,
+        Retrieval.retrieval_id > request.retrieval_id,
+        Retrieval.state == "done",
+    )
+    if connection.execute(newer.limit(1)).first() is not None:
+        # Revived, or slower than one that was asked for later: the task's ranking is that one's.
+        return {
+            "rows_scored": len(rows.row_ids),
+            "rows_entered": 0,
+            "rows_kept": 0,
+            "rows_displaced": 0,
+            "mirrors_left_out": 0,
+            "cutoff_score": None,
+        }
     write_scores(
         connection,
         request.retrieval_id,

@@ -209,9 +209,8 @@ def requeue_for(connection: Connection, task_version_id: int, encoder_id: int, t
         .exists()
     )
     links = task_links(task_version_id, encoder_id)
-    return revive(connection, queue.TRANSFORM, "failed", links) + sum(
-        revive(connection, queue.TRANSFORM, state, links & elsewhere)
-        for state in ("transformed", "distilled", "rejected")
+    return revive(connection, queue.TRANSFORM, ("failed",), links) + revive(
+        connection, queue.TRANSFORM, ("transformed", "distilled", "rejected"), links & elsewhere
     )
 
 

@@ -90,7 +90,7 @@ def test_a_seed_is_upgraded_and_worked_off(empty_engine: Engine, shared_engine: 
             assert worked == again[each.stage] + 2, each.name  # and the one that waited, and the one that was held
             assert counts.keys() <= {*each.machine.finished} - {"failed", "cancelled"}
     with engine.begin() as connection:
-        assert transition(connection, queue.TRANSFORM, "distil", "transformed", true()) > 0
+        assert transition(connection, queue.TRANSFORM, "distil", ["transformed"], true()) > 0
         rescued = text("SELECT DISTINCT queue FROM event WHERE event = 'rescue'")
         assert set(connection.execute(rescued).scalars()) == {each.name for each in seeded_queues}
 

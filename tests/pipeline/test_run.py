@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
 import yaml
 from sqlalchemy import text
 
@@ -70,6 +71,7 @@ def test_a_changed_rule_asks_again_and_keeps_what_was(world: World, engine: Engi
         assert connection.execute(text("SELECT count(*) FROM training_set")).scalar_one() == 2
 
 
+@pytest.mark.slow
 def test_the_steps_one_by_one_arrive_where_run_does(world: World, engine: Engine) -> None:
     for step in (
         ("ingest", str(world.folder / "corpus")),
@@ -89,6 +91,7 @@ def test_the_steps_one_by_one_arrive_where_run_does(world: World, engine: Engine
     assert end_state(engine) == state
 
 
+@pytest.mark.slow
 def test_a_narrower_retrieval_displaces_and_a_wider_one_brings_back(world: World, engine: Engine) -> None:
     assert world.rebase("run", str(world.task)).returncode == 0
     narrow = world.rebase("retrieve", "fruit-or-tool", "--top-n", "30", "--exclude-dataset", "no*")

@@ -16,8 +16,9 @@ from tests.queue import rows
 from tests.queue.stub_stage import StubStage
 from workers import runner as runner_module
 from workers.hands import Hands
-from workers.runner import COMMIT_TRIES, Runner, Tally
+from workers.runner import COMMIT_TRIES, Runner, Tally, drain
 from workers.stage import Result
+from workers.worker import Worker, WorkerOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -263,6 +264,7 @@ def test_rows_claimed_without_the_worker_knowing_are_not_held_for_ever(
     with pytest.raises(OperationalError):
         runner.run_batch(lane)
     assert [events(engine, item_id) for item_id in ids] == [["claim"]] * 2
+    runner.put_back_unknown()
     assert runner.run_batch(lane) == Tally(claimed=2, settled=2)
     assert [events(engine, item_id) for item_id in ids] == [["claim", "release", "claim", "done"]] * 2
 
@@ -278,6 +280,7 @@ def test_what_another_slot_has_in_hand_is_not_taken_for_unknown(
         lose_next_answer(monkeypatch)
         with pytest.raises(OperationalError):
             other.run_batch(lane)
+        other.put_back_unknown()
         assert other.run_batch(lane) == Tally(claimed=2, settled=2)
         yield Result([(claim, Done()) for claim in claims])
 
@@ -286,3 +289,18 @@ def test_what_another_slot_has_in_hand_is_not_taken_for_unknown(
     assert [events(engine, item_id) for item_id in ids] == [
         *[["claim", "done"]] * 2, *[["claim", "release", "claim", "done"]] * 2,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["drain", "worker"])
+def test_a_worker_finds_them_by_itself(
+    engine: Engine, own_chain: Chain, lease: Lease, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    ids, lane = add(engine, own_chain, 2)
+    lose_next_answer(monkeypatch)
+    if how == "drain":
+        drain(engine, lease, StubStage(queue.EMBED), [lane])
+    else:
+        monkeypatch.setattr("workers.worker.RESCUE_SECONDS", 0)
+        options = WorkerOptions(stages=["embed"], drain=True)
+        Worker(engine, options, stages=lambda *_: [StubStage(queue.EMBED)]).run()
+    assert [events(engine, item_id) for item_id in ids] == [["claim", "release", "claim", "done"]] * 2

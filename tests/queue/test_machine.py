@@ -218,7 +218,7 @@ class Machine(RuleBasedStateMachine):
             return
         which = {self.ids[place] for place in places}
         moved = [item for item_id, item in self.items.items() if item_id in which and item.state == state]
-        assert revive(self.connection, self.of, state, self.of.key.in_(which)) == len(moved)
+        assert revive(self.connection, self.of, [state], self.of.key.in_(which)) == len(moved)
         for item in moved:
             item.move("revive", self.of.machine.ready)
             item.limit, item.crashes, item.due = item.attempt + ATTEMPTS, 0, True
@@ -229,7 +229,7 @@ class Machine(RuleBasedStateMachine):
         which = {self.ids[place] for place in places}
         moved = [item for item_id, item in self.items.items() if item_id in which and item.state == state]
         values = {"finished_at": func.clock_timestamp()}
-        assert transition(self.connection, self.of, "cancel", state, self.of.key.in_(which), values) == len(moved)
+        assert transition(self.connection, self.of, "cancel", [state], self.of.key.in_(which), values) == len(moved)
         for item in moved:
             item.move("cancel", "cancelled")
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text, update
 
 from rebase_db import queue
 from rebase_db.control import transition
-from rebase_db.errors import LostClaimError, TeacherError
+from rebase_db.errors import RebaseError, TeacherError
 from rebase_db.lease import Lease
 from rebase_db.outcomes import Done, Fail, Outcome, Reject, Release, Retry, Snooze
 from rebase_db.queue import QUEUES, Claim, Queue
@@ -19,7 +19,7 @@ from rebase_db.schema.base import ATTEMPTS
 from tests.queue import rows
 from tests.queue.stub_stage import StubStage
 from workers.runner import Runner, Tally, drain
-from workers.stage import Result
+from workers.stage import LostClaimError, Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -221,6 +221,39 @@ def test_a_lane_that_cannot_be_prepared_is_not_claimed_from(engine: Engine, own_
     assert names(engine, queue.EMBED, item_id) == []
 
 
+def test_a_surprise_while_preparing_is_the_lanes_not_the_workers(
+    engine: Engine, own_chain: Chain, lease: Lease
+) -> None:
+    (item_id,) = add(engine, own_chain, queue.EMBED, 1)
+
+    class OutOfMemory(StubStage):
+        def prepare(self, lane: Lane) -> None:
+            del lane
+            raise MemoryError("no room for the model")
+
+    (lane,) = lanes(engine, queue.EMBED)
+    with pytest.raises(RebaseError, match="cannot be loaded here: MemoryError: no room for the model"):
+        Runner(engine, lease, OutOfMemory(queue.EMBED)).run_batch(lane)
+    assert names(engine, queue.EMBED, item_id) == []
+
+
+def test_rows_of_which_one_makes_the_stage_raise_come_back_apart(
+    engine: Engine, own_chain: Chain, lease: Lease
+) -> None:
+    ids = add(engine, own_chain, queue.EMBED, 16)
+
+    class Picky(StubStage):
+        def handle(self, lane: Lane, claims: Sequence[Claim]) -> Iterator[Result]:
+            if ids[0] in {claim.item_id for claim in claims}:
+                raise ValueError("no")
+            return super().handle(lane, claims)
+
+    stage = Picky(queue.EMBED, batch=16)
+    counts = drain(engine, lease, stage, lanes(engine, queue.EMBED), ready_now(engine))
+    assert counts == {"done": 16, "failed": 1}  # fifteen, and one that was done before
+    assert read(engine, queue.EMBED, ids[0])["error"] == "ValueError: no"
+
+
 def lose(engine: Engine, item_id: int) -> None:
     """What a rescue and another worker would do."""
     with engine.begin() as connection:
@@ -258,7 +291,7 @@ def test_a_row_cancelled_while_it_is_worked_on_stays_so(engine: Engine, own_chai
     def cancel(claims: Sequence[Claim]) -> Iterator[Result]:
         with engine.begin() as connection:
             values = {"error": "cancelled", "finished_at": func.clock_timestamp()}
-            transition(connection, queue.EMBED, "cancel", "running", queue.EMBED.key == claims[0].item_id, values)
+            transition(connection, queue.EMBED, "cancel", ["running"], queue.EMBED.key == claims[0].item_id, values)
         yield Result([(claim, Done()) for claim in claims], lambda _, held: written.append(set(held)))
 
     (lane,) = lanes(engine, queue.EMBED)

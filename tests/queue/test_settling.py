@@ -59,7 +59,7 @@ def lose_some(connection: Connection, me: int, other: int, claims: list[Claim]) 
     queue.settle(connection, queue.TRANSFORM, me, [(done, Done()), (failed, Fail("E")), (released, Release())])
     which = queue.TRANSFORM.key == cancelled.item_id
     values = {"error": "cancelled", "finished_at": func.clock_timestamp()}
-    assert transition(connection, queue.TRANSFORM, "cancel", "transforming", which, values) == 1
+    assert transition(connection, queue.TRANSFORM, "cancel", ["transforming"], which, values) == 1
     return [kept, last]
 
 
@@ -168,10 +168,10 @@ def test_a_revived_row_has_a_fresh_set_of_attempts(connection: Connection, chain
     me = rows.add_worker(connection)
     spend(connection, me)
     which = TrainingRun.training_run_id == item_id
-    assert revive(connection, queue.DISTILL, "failed", which) == 1
+    assert revive(connection, queue.DISTILL, ["failed"], which) == 1
     row = rows.read(connection, queue.DISTILL, item_id)
     assert (row["state"], row["error"], row["finished_at"], row["attempt"]) == ("waiting", None, None, ATTEMPTS)
-    assert revive(connection, queue.DISTILL, "failed", which) == 0
+    assert revive(connection, queue.DISTILL, ["failed"], which) == 0
     spend(connection, me)
     assert rows.read(connection, queue.DISTILL, item_id)["attempt"] == 2 * ATTEMPTS
 

@@ -48,9 +48,9 @@ def try_event(connection: Connection, of: Queue, item_id: int, event: str, me: i
         asked = [(Claim(item_id, 1, last=False), OUTCOMES[event])]
         return len(queue.settle(connection, of, me, asked, values))
     if event == "revive":
-        return sum(revive(connection, of, state, of.key == item_id) for state in before)
+        return sum(revive(connection, of, [state], of.key == item_id) for state in before)
     values = {"finished_at": func.clock_timestamp()} if event == "cancel" else None
-    return sum(transition(connection, of, event, state, of.key == item_id, values) for state in before)
+    return sum(transition(connection, of, event, [state], of.key == item_id, values) for state in before)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_no_state_is_a_dead_end_but_the_good_ones(machine: StateMachine) -> None
 
 def test_a_move_that_is_not_in_the_table_is_a_mistake(connection: Connection) -> None:
     with pytest.raises(KeyError):
-        revive(connection, queue.EMBED, "done", queue.EMBED.key == 1)
+        revive(connection, queue.EMBED, ["done"], queue.EMBED.key == 1)
     for state in ("failed", "cancelled", "distilled"):
         with pytest.raises(KeyError):
-            transition(connection, queue.TRANSFORM, "cancel", state, queue.TRANSFORM.key == 1)
+            transition(connection, queue.TRANSFORM, "cancel", [state], queue.TRANSFORM.key == 1)

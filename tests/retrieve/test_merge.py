@@ -200,6 +200,18 @@ def test_a_run_that_cannot_be_finished_writes_nothing(corpus: Corpus) -> None:
     ]
 
 
+def test_a_retrieval_that_ends_after_a_later_one_leaves_the_ranking_alone(corpus: Corpus) -> None:
+    version = corpus.add_task("one")
+    late, newest = corpus.ask(version, top_n=2), corpus.ask(version, top_n=4)
+    corpus.compute(newest)
+    before = all_links(corpus.engine, version)
+    corpus.compute(late)
+    assert all_links(corpus.engine, version) == before
+    assert fetch(corpus.engine, "SELECT DISTINCT retrieval_id FROM row_score") == [(newest,)]
+    counts = "SELECT state, rows_entered, rows_displaced FROM retrieval WHERE retrieval_id = :late"
+    assert fetch(corpus.engine, counts, late=late) == [("done", 0, 0)]
+
+
 def until_one_waits(engine: Engine) -> None:
     pause = threading.Event()
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from rebase_db import queue, settings
 from rebase_db.database import failures
 from rebase_db.distill.runs import mark_distilled, read_examples, read_run, write_metrics
-from rebase_db.errors import LostClaimError, TrainingError
+from rebase_db.errors import TrainingError
 from rebase_db.faults import FaultPoint, reach
 from rebase_db.lineage.model_card import write_model_card
 from rebase_db.outcomes import Done, Fail, Release
-from workers.stage import Result
+from workers.stage import LostClaimError, Result
 
 if TYPE_CHECKING:
     import threading
@@ -114,11 +114,13 @@ class DistillStage:
                 }
             }
 
-        yield Result([(claim, Done())], write)
-        with self.engine.connect() as connection:
-            # Unless the run went to another worker, whose artifact is the one that counts.
-            if read_run(connection, training_run_id).artifact_path == str(artifact.folder):
-                write_model_card(connection, training_run_id)
+        try:
+            yield Result([(claim, Done())], write)
+        finally:  # also where the worker stops with this result
+            with self.engine.connect() as connection:
+                # Unless the run went to another worker, whose artifact is the one that counts.
+                if read_run(connection, training_run_id).artifact_path == str(artifact.folder):
+                    write_model_card(connection, training_run_id)
 
     def close(self) -> None:
         """Nothing to let go of."""

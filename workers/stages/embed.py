@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from rebase_db import queue
 from rebase_db.control import wake
+from rebase_db.embed.identity import EncoderError
 from rebase_db.embed.store import read_chunk, write_vectors
 from rebase_db.lanes import unfinished
-from rebase_db.outcomes import Done
+from rebase_db.outcomes import Done, Fail
 from workers.stage import Result
 
 if TYPE_CHECKING:
@@ -41,7 +42,11 @@ class EmbedStage:
         for claim in claims:
             with self.engine.connect() as connection:
                 chunk = read_chunk(connection, claim)
-            vectors = self.load_encoder(encoder_id).encode(chunk.texts)
+            try:
+                vectors = self.load_encoder(encoder_id).encode(chunk.texts)
+            except EncoderError as error:
+                yield Result([(claim, Fail(error.message))])
+                continue
 
             def write(connection: Connection, _: Collection[int]) -> None:
                 write_vectors(connection, chunk, vectors)  # noqa: B023 - written before the next chunk is read
