@@ -25,6 +25,7 @@ class Models:
         self._loading = threading.Lock()
         self._encoders: dict[int, Encoder] = {}
         self._teachers: dict[int, tuple[dict[str, Any], Teacher]] = {}
+        self._replaced: list[Teacher] = []
 
     def encoder(self, encoder_id: int) -> Encoder:
         """An encoder.
@@ -50,14 +51,16 @@ class Models:
             known = self._teachers.get(task_version_id)
             if known is not None and known[0] == file:
                 return known[1]
-            # The one before is left to those who still use it; it goes with them.
             teacher = make_teacher(TaskFile.model_validate(file))
+            if known is not None:
+                self._replaced.append(known[1])  # another slot may be asking it
             self._teachers[task_version_id] = file, teacher
             return teacher
 
     def close(self) -> None:
         """Let go of everything."""
-        for _, teacher in self._teachers.values():
+        for teacher in (*self._replaced, *(teacher for _, teacher in self._teachers.values())):
             teacher.close()
+        self._replaced.clear()
         self._teachers.clear()
         self._encoders.clear()
