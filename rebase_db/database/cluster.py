@@ -35,7 +35,7 @@ max_wal_size = '4GB'
 checkpoint_timeout = '15min'
 random_page_cost = 1.1
 # A queue is a table whose rows change all the time.
-autovacuum_naptime = '15s'
+autovacuum_naptime = '5s'
 """
 _INCLUDE = "include_if_exists = 'rebase.conf'"
 _PATIENCE_SECONDS = 600

@@ -49,5 +49,5 @@ def test_the_workers_role_sees_whose_transaction_is_open(server: Server) -> None
 
 def test_the_settings_of_the_file_are_in_force(server: Server) -> None:
     with psycopg.connect(server.url()) as connection:
-        for name, value in {"autovacuum_naptime": "15s", "client_connection_check_interval": "10s"}.items():
+        for name, value in {"autovacuum_naptime": "5s", "client_connection_check_interval": "10s"}.items():
             assert connection.execute("SELECT current_setting(%s)", [name]).fetchone() == (value,)
