@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from typing import Any, Literal
+from urllib.parse import unquote
 
 LogFormat = Literal["text", "json"]
 OURS = ("cli", "workers", "rebase_db")
@@ -42,7 +43,8 @@ def set_up(log_format: LogFormat, about: dict[str, Any]) -> logging.Handler:
 def _secrets() -> list[str]:
     """Values of the environment that no line may show: keys of teachers, passwords of databases. The longest first."""
     found = {value for name, value in os.environ.items() if _SECRET_NAMES.search(name.upper())}
-    found |= {password for value in os.environ.values() for password in _PASSWORD_IN_URL.findall(value)}
+    in_urls = {password for value in os.environ.values() for password in _PASSWORD_IN_URL.findall(value)}
+    found |= in_urls | {unquote(password) for password in in_urls}  # as written, and as drivers name it
     return sorted((value for value in found if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, or_, select, tuple_, update
 
 from rebase_db.events import log_transition
 from rebase_db.queue import DISTILL, EMBED, QUEUES, RETRIEVE, TRANSFORM, Queue
 from rebase_db.schema import Retrieval, RetrievalLink, Task, TaskVersion, TrainingRun, TrainingSet
 from rebase_db.schema.base import ATTEMPTS
 from rebase_db.schema.hot import WAKE_CHANNEL
+from rebase_db.schema.views import live_ranking
 from rebase_db.task.store import find_task
 
 if TYPE_CHECKING:
@@ -167,11 +168,12 @@ def _rows_of(
 ) -> list[tuple[Queue, ColumnElement[bool]]]:
     """The queues of `stages` with the condition for the rows of a task or of all.
 
-    Of links those that workers would take: in the present ranking, of a task's newest version. Chunks of texts are no
-    task's.
+    Of links those that workers would take, see `schema.views`. Chunks of texts are no task's.
     """
-    newest = select(func.max(TaskVersion.task_version_id)).group_by(TaskVersion.task_id)
-    links = RetrievalLink.displaced_by.is_(None) & RetrievalLink.task_version_id.in_(newest)
+    live = select(live_ranking.c.task_version_id, live_ranking.c.encoder_id)
+    links = RetrievalLink.displaced_by.is_(None) & tuple_(RetrievalLink.task_version_id, RetrievalLink.encoder_id).in_(
+        live
+    )
     if task is None:
         everything = {queue: queue.key.is_not(None) for queue in QUEUES} | {TRANSFORM: links}
         return [(queue, everything[queue]) for queue in QUEUES if queue.stage in stages]

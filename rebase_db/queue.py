@@ -315,12 +315,10 @@ def _move(machine: StateMachine, item: Claim, outcome: Outcome) -> tuple[str, st
             uncharged = 1
         case Snooze(seconds, reason):
             error, delay, uncharged = reason, seconds, 1
-        case Reject(reason):
+        case Reject(reason) | Fail(reason):
             error = reason
-        case Fail(reason):
-            error = reason
-        case Retry(reason, after_seconds, alike):
-            error, apart = reason, int(alike)
+        case Retry(reason, after_seconds, parted):
+            error, apart = reason, int(parted)
             if item.last:
                 event = "fail"
             else:

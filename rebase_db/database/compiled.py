@@ -19,8 +19,8 @@ _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 class Compiled:
     """A statement as the driver takes it.
 
-    SQLAlchemy caches compiled statements too, but finding one and filling it in takes as long as the server needs for a
-    small batch. Every parameter must be given, and goes to the driver as it is but for JSON.
+    SQLAlchemy caches compiled statements too, but finding one and filling it in took a tenth of the client's time at 16
+    rows a batch. Every parameter must be given, and goes to the driver as it is but for JSON.
     """
 
     def __init__(self, statement: Select[Any]) -> None:

@@ -1,6 +1,6 @@
 """The tables, one module a stage, in the order data flows."""
 
-from rebase_db.schema import hot, provenance
+from rebase_db.schema import hot, provenance, views
 from rebase_db.schema.base import Base
 from rebase_db.schema.corpus import (
     Cell,
@@ -31,6 +31,7 @@ from rebase_db.schema.transform import Example, Generation, Prompt, Teacher
 
 provenance.attach()
 hot.attach("embed_chunk", "retrieval", "retrieval_link", "training_run")
+views.attach()
 
 __all__ = [
     "Base",

@@ -41,8 +41,8 @@ class Event(Base):
     from_state: Mapped[str]
     to_state: Mapped[str]
     event: Mapped[str]
-    # Without a foreign key, whose check would be a fifth of what a move costs. It is the worker of the row that moved,
-    # which has one, and workers cannot be deleted.
+    # Without a foreign key, whose checks took 8 % of the throughput at 16 rows a batch. It is the worker of the row
+    # that moved, which has one, and workers cannot be deleted.
     worker_id: Mapped[int | None]
     detail: Mapped[str | None]
     at: Mapped[CreatedAt]

@@ -1,11 +1,6 @@
 -- Errors of rows that failed for good, most frequent first. Of links only those that `status` counts.
 WITH newest AS MATERIALIZED (
-    SELECT DISTINCT ON (task.task_id) task.name AS task, retrieval.task_version_id, retrieval.encoder_id
-    FROM task
-    INNER JOIN task_version USING (task_id)
-    INNER JOIN retrieval USING (task_version_id)
-    WHERE retrieval.state = 'done'
-    ORDER BY task.task_id, task_version.version DESC, retrieval.retrieval_id DESC
+    SELECT * FROM live_ranking
 )
 SELECT stage, task, error, count(*) AS rows
 FROM (

@@ -1,15 +1,9 @@
 -- Tasks, by version and encoder, with links that could be claimed now, or by :until.
 SELECT newest.task_version_id, newest.encoder_id, newest.priority
-FROM (
-    SELECT DISTINCT ON (task.task_id) retrieval.task_version_id, retrieval.encoder_id, task.priority
-    FROM task
-    INNER JOIN task_version USING (task_id)
-    INNER JOIN retrieval USING (task_version_id)
-    WHERE task.paused_at IS NULL AND retrieval.state = 'done'
-    ORDER BY task.task_id, task_version.version DESC, retrieval.retrieval_id DESC
-) AS newest
+FROM live_ranking AS newest
 WHERE
-    EXISTS (
+    newest.paused_at IS NULL
+    AND EXISTS (
         SELECT
         FROM retrieval_link AS link
         WHERE

@@ -1,12 +1,7 @@
 -- Rows of every queue by stage, task and state. Of links only those that workers look at: of a task's newest version
 -- with a retrieval, under the encoder of its newest one. Each part goes by a partial index, so no link is read.
 WITH newest AS MATERIALIZED (
-    SELECT DISTINCT ON (task.task_id) task.name AS task, retrieval.task_version_id, retrieval.encoder_id
-    FROM task
-    INNER JOIN task_version USING (task_id)
-    INNER JOIN retrieval USING (task_version_id)
-    WHERE retrieval.state = 'done'
-    ORDER BY task.task_id, task_version.version DESC, retrieval.retrieval_id DESC
+    SELECT * FROM live_ranking
 ),
 working AS MATERIALIZED (
     SELECT task_version_id, encoder_id, count(*) AS rows

@@ -87,7 +87,7 @@ def test_secrets_of_the_environment_are_masked(
     log = logging.getLogger("cli.work")
     log.info("refused: %s", 'sk-"quoted"-12', extra={"hint": "try hf_abcdef"})
     try:
-        int("postgresql://me:inthe%40url@host/db with open sesame")
+        int("postgresql://me:inthe%40url@host/db with open sesame, decoded inthe@url")
     except ValueError:
         log.exception("failed 1 time")
     said = heard.getvalue()
