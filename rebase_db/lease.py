@@ -44,6 +44,9 @@ class Lease:
         stages: What this worker was told to do; None for a command that does its own work only.
         concurrency: The batches it has in hand at most.
         on_beat: Called with each beat, over the beat's connection, in its thread.
+
+    Raises:
+        RebaseError: The environment's length of a lease is none.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Lease:
         concurrency: int = 1,
         on_beat: Callable[[Connection], None] | None = None,
     ) -> None:
+        self._interval = settings.lease_seconds() / BEATS_A_LEASE
         self._engine = engine
         self._on_beat = on_beat
         self._closing = threading.Event()
@@ -90,14 +94,13 @@ class Lease:
             self._on_beat(self._connection)
 
     def _beat(self) -> None:
-        interval = settings.lease_seconds() / BEATS_A_LEASE
-        due = time.monotonic() + interval
-        while not self._closing.wait(min(interval, TICK_SECONDS)):
+        due = time.monotonic() + self._interval
+        while not self._closing.wait(min(self._interval, TICK_SECONDS)):
             try:
                 if time.monotonic() < due and self._locked and not self._has_news():
                     continue
                 self._beat_once()
-                due = time.monotonic() + interval
+                due = time.monotonic() + self._interval
             except SQLAlchemyError:
                 # The server is away; the next tick tries a new connection. The fence covers what happens meanwhile.
                 self._drop_connection()

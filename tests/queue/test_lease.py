@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event, select, text
 
 from rebase_db import settings
+from rebase_db.errors import RebaseError
 from rebase_db.lease import Lease
 from rebase_db.rescue import LIVENESS_LOCK
 from rebase_db.schema import Worker
@@ -136,3 +137,14 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(engine: Engine) -> None
         away.set()
         before = len(refusals)
     assert len(refusals) > before  # closing could not say so to the server, which is no error
+
+
+@pytest.mark.parametrize("length", ["1m", "0", "-5", "nan", "inf"])
+def test_a_length_that_is_none_is_refused_before_anybody_signs_on(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, length: str
+) -> None:
+    monkeypatch.setenv(settings.LEASE_SECONDS, length)
+    with pytest.raises(RebaseError, match="not a number of seconds"):
+        Lease(engine)
+    with engine.connect() as connection:
+        assert connection.execute(select(Worker.worker_id)).all() == []
