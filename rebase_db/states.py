@@ -94,6 +94,9 @@ LINK = StateMachine(
             ("transformed", "revive"): "retrieved",
             ("distilled", "revive"): "retrieved",
             ("transformed", "distil"): "distilled",
+            ("transformed", "fail_check"): "rejected",
+            ("distilled", "fail_check"): "rejected",
+            ("rejected", "pass_check"): "transformed",
         }
     ),
     finished=("transformed", "rejected", "failed", "cancelled", "distilled"),

@@ -2,6 +2,8 @@
 
 from rebase_db.schema import hot, provenance, views
 from rebase_db.schema.base import Base
+from rebase_db.schema.budget import Budget, Reservation
+from rebase_db.schema.check import CheckDefinition, CheckResult, Judgement
 from rebase_db.schema.corpus import (
     Cell,
     Dataset,
@@ -37,7 +39,10 @@ __all__ = [
     "Base",
     "Benchmark",
     "BenchmarkItem",
+    "Budget",
     "Cell",
+    "CheckDefinition",
+    "CheckResult",
     "Dataset",
     "DatasetColumn",
     "DatasetSplit",
@@ -51,9 +56,11 @@ __all__ = [
     "Ingest",
     "IngestRejection",
     "IngestSplit",
+    "Judgement",
     "Metric",
     "Prediction",
     "Prompt",
+    "Reservation",
     "Retrieval",
     "RetrievalExclusion",
     "RetrievalLink",

@@ -1,11 +1,23 @@
-"""Transform: teachers, prompts, every call made, and the examples that came of them."""
+"""Transform: teachers, prompts, every call made, what it may cost, and the examples that came of it."""
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal  # noqa: TC003 - SQLAlchemy reads the annotation
 from typing import Any
 
-from sqlalchemy import REAL, BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rebase_db.schema.base import Base, BigInt, BigKey, CreatedAt, Digest, IntKey, SmallInt, digest_check
@@ -40,37 +52,69 @@ class Prompt(Base):
     __table_args__ = (*digest_check("content_hash"),)
 
 
-class Generation(Base):
-    """One call of a teacher for one link, kept also when it failed."""
+class CallColumns:
+    """What is kept of one call of a language model, also when it failed.
 
-    __tablename__ = "generation"
+    `requests` counts how often it was sent, 0 when a stored reply was used again; `failures` says what the sendings
+    before the last came to. `maybe_billed`: nobody knows whether the server did the work.
+    """
 
-    generation_id: Mapped[BigKey]
-    link_id: Mapped[BigInt] = mapped_column(BigInteger, ForeignKey("retrieval_link.link_id"))
-    attempt: Mapped[SmallInt]
     teacher_id: Mapped[int] = mapped_column(ForeignKey("teacher.teacher_id"))
     prompt_id: Mapped[int] = mapped_column(ForeignKey("prompt.prompt_id"))
     worker_id: Mapped[int] = mapped_column(ForeignKey("worker.worker_id"))
     prompt_hash: Mapped[Digest]
     raw_answer: Mapped[str | None]
     finish_reason: Mapped[str | None]
+    response_form: Mapped[str | None]
     prompt_tokens: Mapped[int | None]
     completion_tokens: Mapped[int | None]
     cost: Mapped[Decimal | None]
     latency_seconds: Mapped[float] = mapped_column(REAL)
+    requests: Mapped[SmallInt] = mapped_column(SmallInteger, server_default=text("1"))
+    failures: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    maybe_billed: Mapped[bool] = mapped_column(server_default=text("false"))
     outcome: Mapped[str]
     reason: Mapped[str | None]
     created_at: Mapped[CreatedAt]
+
+
+class Generation(CallColumns, Base):
+    """One call of a teacher for one link, kept also when it failed.
+
+    `reused_from` is the call whose reply was used again, with nothing sent; its raw answer, tokens and cost stand there
+    only. `reading` says how an example was read out of the answer, `cuts` which of the row's cells were shortened for
+    the prompt: column to characters kept and characters there.
+    """
+
+    __tablename__ = "generation"
+
+    generation_id: Mapped[BigKey]
+    link_id: Mapped[BigInt] = mapped_column(BigInteger, ForeignKey("retrieval_link.link_id"))
+    attempt: Mapped[SmallInt]
+    reading: Mapped[str | None]
+    cuts: Mapped[Any | None]
+    reused_from: Mapped[int | None] = mapped_column(BigInteger)
 
     __table_args__ = (
         # An attempt is one claim, and a claim makes at most one call that is kept: nothing is paid twice unseen.
         UniqueConstraint("link_id", "attempt"),
         UniqueConstraint("generation_id", "link_id"),
-        CheckConstraint("outcome IN ('accepted', 'rejected', 'error')", name="outcome"),
-        CheckConstraint("(outcome = 'accepted') = (reason IS NULL)", name="reason"),
+        # For finding a stored reply; and what is used again is, by key, of the same teacher and prompt.
+        UniqueConstraint("teacher_id", "prompt_hash", "generation_id"),
+        ForeignKeyConstraint(
+            ["teacher_id", "prompt_hash", "reused_from"],
+            ["generation.teacher_id", "generation.prompt_hash", "generation.generation_id"],
+        ),
+        CheckConstraint("outcome IN ('parsed', 'rejected', 'error')", name="outcome"),
+        CheckConstraint("(outcome = 'parsed') = (reason IS NULL)", name="reason"),
+        CheckConstraint("outcome <> 'parsed' OR reading IS NOT NULL", name="reading"),
+        CheckConstraint(
+            "reused_from IS NULL OR (requests = 0 AND raw_answer IS NULL AND cost IS NULL AND outcome <> 'error')",
+            name="reused",
+        ),
         *digest_check("prompt_hash"),
-        Index(None, "teacher_id"),
         Index(None, "prompt_id"),
+        Index(None, "reused_from", postgresql_where=text("reused_from IS NOT NULL")),
     )
 
 

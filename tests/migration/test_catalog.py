@@ -27,7 +27,7 @@ def test_a_migrated_database_is_one_made_from_the_models(shared_engine: Engine, 
     assert differences(migrated, from_models) == {}
 
 
-WEAKER = "CHECK (outcome <> 'accepted' OR reason IS NULL)"
+WEAKER = "CHECK (outcome <> 'parsed' OR reason IS NULL)"
 LESS = "BEFORE UPDATE OF dataset_id, row_id, column_id ON cell FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change()"
 HARMLESS = "RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$"
 DESCRIPTION = "dataset_dataset_id_description_text_id_fkey"

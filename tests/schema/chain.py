@@ -48,7 +48,7 @@ def build(connection: Connection) -> dict[str, Row]:
 
     def key(*columns: str) -> Row:
         """The values of key columns, each from the table it is the key of."""
-        homes = {"link_id": "retrieval_link", "worker_id": "worker"}
+        homes = {"link_id": "retrieval_link", "worker_id": "worker", "check_id": "check_definition"}
         return {column: chain[homes.get(column, column.removesuffix("_id"))][column] for column in columns}
 
     finished = {"finished_at": NOW, "attempt": 1}
@@ -99,10 +99,20 @@ def build(connection: Connection) -> dict[str, Row]:
     put("prompt", name="p", template="{{ row }}", content_hash=digest("prompt"))
     put(
         "generation",
-        attempt=1, prompt_hash=digest("rendered"), raw_answer="{}", latency_seconds=0.1, outcome="accepted",
+        attempt=1, prompt_hash=digest("rendered"), raw_answer="{}", latency_seconds=0.1, outcome="parsed",
+        reading="strict",
         **key("link_id", "teacher_id", "prompt_id", "worker_id"),
     )  # fmt: skip
     put("example", input="a", output="A", content_hash=digest("example"), **key("generation_id", "link_id"))
+    put("check_definition", name="judge", parameters={}, content_hash=digest("check"))
+    put(
+        "judgement",
+        points=4, prompt_hash=digest("rendered"), raw_answer="{}", latency_seconds=0.1, outcome="judged",
+        **key("example_id", "teacher_id", "prompt_id", "worker_id"),
+    )  # fmt: skip
+    put("check_result", verdict="pass", score=4, evidence={}, **key("example_id", "check_id", "judgement_id"))
+    put("budget", max_tokens=100, **key("task_id"))
+    put("reservation", attempt=1, tokens=10, **key("task_id", "link_id", "worker_id"))
 
     put(
         "training_set",

@@ -40,7 +40,9 @@ def second(connection: Connection, chain: Chain) -> Chain:
     put("task_version", "task_version_id", version=2, content_hash=digest("second"))
     put("retrieval", "retrieval_id", encoder_id=made["encoder"]["encoder_id"])
     link = put("retrieval_link", "link_id", row_id=2, rank=2)
-    put("generation", "generation_id", link_id=link["link_id"])
+    generation = put("generation", "generation_id", link_id=link["link_id"])
+    put("example", "example_id", generation_id=generation["generation_id"], link_id=link["link_id"])
+    put("generation", "generation_id", link_id=link["link_id"], attempt=2)  # of which there is no example
     benchmark = put("benchmark", "benchmark_id", content_hash=digest("second"))
     put("benchmark_item", benchmark_id=benchmark["benchmark_id"], position=2, item_key="2")
     return made
@@ -53,6 +55,17 @@ def wrong_lineages(chain: Chain, second: Chain) -> Iterator[tuple[str, str, Row,
     def row(table: str, *identities: str, **change: Any) -> tuple[str, Row]:
         return table, again(chain, table, *identities, **change)
 
+    reuse = {"reused_from": chain["generation"]["generation_id"], "requests": 0, "raw_answer": None, "attempt": 2}
+    yield (
+        "an answer used again for another prompt",
+        *row("generation", "generation_id", **reuse, prompt_hash=digest("another prompt")),
+        "generation_teacher_id_prompt_hash_reused_from_fkey",
+    )
+    yield (
+        "a verdict that rests on a judgement of another example",
+        *row("check_result", "check_result_id", example_id=second["example"]["example_id"]),
+        "check_result_judgement_id_example_id_fkey",
+    )
     yield (
         "an example of another link than its generation's",
         *row(
