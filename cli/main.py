@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import control, corpus, database, fleet, lineage, run, stages, status, task, work
+from cli import checks, control, corpus, database, fleet, lineage, run, spending, stages, status, task, work
 
 app = typer.Typer(
     name="rebase",
@@ -53,6 +53,8 @@ run.add_to(app)
 corpus.add_to(app)
 task.add_to(app)
 stages.add_to(app)
+spending.add_to(app)
+checks.add_to(app)
 lineage.add_to(app)
 status.add_to(app)
 work.add_to(app)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ def pipeline(file: TaskFile, engine: Engine | None = None) -> Iterator[Pipeline]
 
     engine = engine or open_database()
     with Lease(engine) as lease:
-        yield Pipeline(engine, lease, TerminalReporter(), file)
+        steps = Pipeline(engine, lease, TerminalReporter(), file)
+        with closing(steps):
+            yield steps
 
 
 @contextmanager

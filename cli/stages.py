@@ -1,4 +1,4 @@
-"""`rebase retrieve`, `transform`, `freeze`, `distill`, `evaluate`: one step of a task at a time."""
+"""`rebase retrieve`, `freeze`, `distill`, `evaluate`: one step of a task at a time."""
 
 from __future__ import annotations
 
@@ -45,18 +45,6 @@ def retrieve(
     talk.print(
         f"{counts['rows_scored']:,} rows scored: {counts['rows_entered']:,} entered, {counts['rows_kept']:,} kept, "
         f"{counts['rows_displaced']:,} displaced, {counts['mirrors_left_out']:,} mirrors left out."
-    )
-
-
-def transform(task: TaskName) -> None:
-    """Have the teacher rewrite every retrieved row that has no answer yet."""
-    from cli.output import talk
-    from cli.session import task_pipeline
-
-    with task_pipeline(task) as steps:
-        counts = steps.transform(steps.stored())
-    talk.print(
-        ", ".join(f"{number:,} {state}" for state, number in sorted(counts.items())) or "No row was retrieved yet."
     )
 
 
@@ -111,5 +99,5 @@ def evaluate(task: TaskName, run: Annotated[int, typer.Option(help="The training
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (retrieve, transform, freeze, distill, evaluate):
+    for command in (retrieve, freeze, distill, evaluate):
         app.command(rich_help_panel="Steps of a task")(command)

@@ -13,16 +13,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rebase_db import queue
+from rebase_db.check.example import ExampleChecker
+from rebase_db.check.run import Checked, Tools, check_examples
 from rebase_db.control import is_paused
 from rebase_db.distill.runs import Base, read_run, request_run
 from rebase_db.distill.training_set import FrozenSet, freeze
 from rebase_db.embed.plan import plan_chunks, register_encoder, revive_chunks
 from rebase_db.errors import RebaseError, TaskError
+from rebase_db.evaluate.store import register_benchmark
 from rebase_db.ingest.load import Receipt, load_dataset
 from rebase_db.lineage.model_card import write_model_card
 from rebase_db.retrieve.run import request_retrieval, retrieval_counts
 from rebase_db.task.store import StoredTask, add_task, find_task
+from rebase_db.transform.budget import BudgetState, Limits, drop_limits, read_budget, set_budget
+from rebase_db.transform.estimate import Estimate, estimate
 from rebase_db.transform.store import register_teacher, requeue_for, transform_counts
+from rebase_db.transform.teacher import make_teacher
+from workers.models import Models, Teaching
 from workers.runner import drain
 from workers.stages.distill import DistillStage
 from workers.stages.embed import EmbedStage
@@ -92,6 +99,11 @@ class Pipeline:
         self.lease = lease
         self.reporter = reporter
         self.file = file
+        self.models = Models(engine)
+
+    def close(self) -> None:
+        """Let go of models."""
+        self.models.close()
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -99,6 +111,11 @@ class Pipeline:
         from rebase_db.embed.encoder import load_encoder
 
         return load_encoder(self.file.retrieve.encoder)
+
+    @cached_property
+    def teaching(self) -> Teaching:
+        """The task's teacher and checks."""
+        return Teaching(self.file, make_teacher(self.file, self.models.provider), ExampleChecker(self.file))
 
     @cached_property
     def encoder_id(self) -> int:
@@ -175,31 +192,91 @@ class Pipeline:
         )
 
     def transform(self, task: StoredTask) -> dict[str, int]:
-        """Have the teacher answer for every link that has no answer yet; live links by state."""
-        from rebase_db.transform.teacher import make_teacher
-
+        """Have the teacher answer for every link without an answer, as far as the budget goes; live links by state."""
         self.refuse_if_paused()
-        teacher = make_teacher(self.file)
+        lane = task.task_version_id, self.encoder_id
+        teaching = self.teaching
+        stopping = threading.Event()
+        stage = TransformStage(
+            self.engine, self.lease, stopping, lambda _: teaching, lambda _: bool(self.check(task).decided.kept_out)
+        )
         with self.engine.begin() as connection:
-            requeue_for(connection, task.task_version_id, self.encoder_id, *register_teacher(connection, teacher))
-        stage = TransformStage(self.engine, self.lease, threading.Event(), lambda _: teacher)
-        try:
-            with self.reporter.step("Transform") as progress:
+            ids = register_teacher(connection, teaching.teacher.identity, teaching.teacher.prompt)
+            requeue_for(connection, *lane, *ids)
+        with self.reporter.step("Transform") as progress:
 
-                def on_counts(counts: dict[str, int]) -> None:
-                    waiting = counts.get("retrieved", 0) + counts.get("transforming", 0)
-                    progress.total(sum(counts.values()))
-                    progress.done(sum(counts.values()) - waiting)
-                    self.refuse_if_paused()  # since: what is left waits
+            def on_counts(counts: dict[str, int]) -> None:
+                waiting = counts.get("retrieved", 0) + counts.get("transforming", 0)
+                progress.total(sum(counts.values()))
+                progress.done(sum(counts.values()) - waiting)
+                self.refuse_if_paused()  # since: what is left waits
 
-                drain(self.engine, self.lease, stage, [(task.task_version_id, self.encoder_id)], on_counts)
-        finally:
-            teacher.close()
+            drain(self.engine, self.lease, stage, [lane], on_counts, stopping)
+        with self.reporter.step("Check"):
+            self.check(task)
         with self.engine.connect() as connection:
-            return transform_counts(connection, task.task_version_id, self.encoder_id)
+            return transform_counts(connection, *lane)
+
+    def limit(self, limits: Limits, *, lift: bool) -> None:
+        """Set the task's limits, those that are given; first lift those that are set, if `lift`.
+
+        Raises:
+            TaskError: A cost is to be kept to that nobody can know.
+        """
+        if limits.cost is not None and self.teaching.teacher.price(0, 0) is None:
+            raise TaskError(
+                f"What task {self.file.name!r} costs is not known, so no cost can be kept to.",
+                hint="Give its teacher input_price and output_price (per million tokens), or limit its tokens.",
+            )
+        with self.engine.begin() as connection:
+            if lift:
+                drop_limits(connection, self.file.name)
+            if limits != Limits():
+                set_budget(connection, self.file.name, limits)
+
+    def budget(self) -> BudgetState | None:
+        """Where the task stands with its limits, if it has any."""
+        with self.engine.connect() as connection:
+            return read_budget(connection, self.file.name)
+
+    def estimate(self, task: StoredTask, rows: int | None) -> Estimate:
+        """What `transform` would take for all rows that wait, or for the first of them."""
+        lane, teacher = (task.task_version_id, self.encoder_id), self.teaching.teacher
+        with self.engine.connect() as connection:
+            # As if it were to begin; nothing of it is kept.
+            ids = register_teacher(connection, teacher.identity, teacher.prompt)
+            requeue_for(connection, *lane, *ids)
+            found = estimate(connection, lane, teacher, ids[0], rows)
+            connection.rollback()
+        return found
+
+    def check(self, task: StoredTask) -> Checked:
+        """Check the task's examples for what was not checked yet, and decide anew which are accepted."""
+        self.refuse_if_paused()
+        self._benchmark_registered  # noqa: B018 - once
+        return check_examples(
+            self.engine,
+            self.lease.worker_id,
+            (task.task_version_id, self.encoder_id),
+            self.file,
+            Tools(self.models.provider, lambda: self.encoder),
+        )
+
+    @cached_property
+    def _benchmark_registered(self) -> bool:
+        """Let examples be held against the benchmark that the task's student will be measured on."""
+        if self.file.evaluate is None:
+            return False
+        from rebase_db.evaluate.benchmark_file import read_benchmark
+
+        path = self.file.evaluate.benchmark
+        with self.engine.begin() as connection:
+            register_benchmark(connection, read_benchmark(Path(path)), path)
+        return True
 
     def freeze(self, task: StoredTask, name: str | None = None) -> FrozenSet:
-        """Freeze the accepted examples."""
+        """Check what was not checked yet, and freeze the accepted examples."""
+        self.check(task)
         with self.engine.begin() as connection:
             return freeze(connection, task.task_version_id, self.encoder_id, task.name, name=name)
 

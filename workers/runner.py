@@ -102,7 +102,7 @@ class Runner:
         self._prepare(lane)
         if self.stopping.is_set():
             return Tally()  # it may have taken minutes
-        claims = self._claim(lane, limit or self.stage.batch)
+        claims = self._claim(lane, limit)
         tally = Tally(claimed=len(claims))
         if not claims:
             return tally
@@ -150,20 +150,27 @@ class Runner:
         with self._open() as connection:
             self._hands.put_back_unknown(connection, self.lease.worker_id, [self.stage.queue])
 
-    def _claim(self, lane: Lane, limit: int) -> list[Claim]:
+    def _claim(self, lane: Lane, limit: int | None) -> list[Claim]:
         self._reach("claiming")
         if time.monotonic() - self._places_since > PLACES_SECONDS:
             self._places, self._places_since = {}, time.monotonic()
         after = self._places.get(lane, FIRST_PLACE)
-        of, worker_id = self.stage.queue, self.lease.worker_id
+        of, worker_id, own = self.stage.queue, self.lease.worker_id, self.stage.claiming
+        rows = limit or (self.stage.batch if own is None else own.batch_of(lane))
+
+        def claim_from(place: Place) -> list[Claim]:
+            claims = None if own is None else own.claim(lane, rows, place)
+            if claims is not None:
+                return claims
+            with self._open() as connection:
+                return queue.claim(connection, of, worker_id, rows, lane, place)
 
         def claim() -> list[Claim]:
-            with self._open() as connection:
-                claims = queue.claim(connection, of, worker_id, limit, lane, after)
-                if claims or after == FIRST_PLACE:
-                    return claims
-                # The end, or so it seems: what came to stand before our place is there as well.
-                return queue.claim(connection, of, worker_id, limit, lane)
+            claims = claim_from(after)
+            if claims or after == FIRST_PLACE:
+                return claims
+            # The end, or so it seems: what came to stand before our place is there as well.
+            return claim_from(FIRST_PLACE)
 
         claims = self._hands.take(of, claim)
         self._places[lane] = max((claim.place for claim in claims), default=FIRST_PLACE)
@@ -178,7 +185,7 @@ class Runner:
             for result, settled in committed:
                 tally.settled += settled
                 tally.fenced += len(result.outcomes) - settled
-                if self.stopping.is_set():
+                if self.stopping.is_set() and not self.stage.finishes:
                     return
 
     def _committed(self, results: Iterable[Result]) -> Iterator[tuple[Result, int]]:
@@ -286,6 +293,7 @@ def drain(
     stage: Stage,
     lanes: Sequence[Lane],
     on_counts: Callable[[dict[str, int]], None] = lambda _: None,
+    stopping: threading.Event | None = None,
 ) -> dict[str, int]:
     """Run a stage until no row of `lanes` is ready, waiting or held by anybody; the number of rows in each state.
 
@@ -295,12 +303,29 @@ def drain(
         stage: What to run.
         lanes: Whose rows.
         on_counts: Told the number of rows in each state, after every batch.
+        stopping: The stage's, where it has one; set when this ends because of an error.
 
     Raises:
         RebaseError: The stage cannot go on (a teacher refuses its key); claimed rows were handed back.
     """
-    with closing(Line(engine)) as line:
-        return _drain(engine, Runner(engine, lease, stage, line=line), lanes, on_counts)
+    stopping = stopping or threading.Event()
+    hands = Hands()
+
+    def run(tell: Callable[[dict[str, int]], None]) -> dict[str, int]:
+        with closing(Line(engine)) as line:
+            return _drain(engine, Runner(engine, lease, stage, stopping, hands, line), lanes, tell)
+
+    if stage.alone:
+        return run(on_counts)
+    # While one batch waits for its last answers, another keeps the teacher busy.
+    with ThreadPoolExecutor(1, "rebase-drain") as other_slot:
+        other = other_slot.submit(run, lambda _: None)
+        try:
+            run(on_counts)
+        except BaseException:
+            stopping.set()
+            raise
+        return other.result()
 
 
 def _drain(
@@ -331,8 +356,15 @@ def _drain(
             continue
         misses = 0
         on_counts(counts)
+        if runner.stopping.is_set():
+            return counts
         if not any(worked):
             runner.put_back_unknown()
-            if not counts.get(machine.ready, 0) + counts.get(machine.working, 0):
+            ready, working = counts.get(machine.ready, 0), counts.get(machine.working, 0)
+            if not working and (not ready or _spent(stage, lanes)):
                 return counts
             idle.wait(IDLE_SECONDS)
+
+
+def _spent(stage: Stage, lanes: Sequence[Lane]) -> bool:
+    return stage.claiming is not None and all(stage.claiming.spent(lane) for lane in lanes)

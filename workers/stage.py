@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from rebase_db.outcomes import Outcome
-    from rebase_db.queue import Claim, Lane, Queue
+    from rebase_db.queue import Claim, Lane, Place, Queue
 
 Write = Callable[["Connection", Collection[int]], Mapping[int, dict[str, Any]] | None]
 """Writes what was made of rows, in the transaction that moves them on.
@@ -32,6 +32,22 @@ class Result:
     write: Write | None = None
 
 
+class Claiming(Protocol):
+    """A stage's own way of claiming, where rows cost money."""
+
+    def batch_of(self, lane: Lane) -> int:
+        """Rows a claim."""
+        ...
+
+    def claim(self, lane: Lane, limit: int, after: Place) -> list[Claim] | None:
+        """Claim up to `limit` rows and commit; None where the lane's rows are claimed like others."""
+        ...
+
+    def spent(self, lane: Lane) -> bool:
+        """Whether no more rows of a lane will be claimed, although some are ready."""
+        ...
+
+
 class Stage(Protocol):
     """One kind of work.
 
@@ -39,11 +55,20 @@ class Stage(Protocol):
         queue: What it claims.
         batch: Rows a claim.
         writers: Results that may be written at the same time.
+        alone: A batch takes the whole machine, so a worker has one at a time.
+        finishes: Told to stop, it finishes what is under way and ends by itself; others are closed after a result.
     """
 
     queue: Queue
     batch: int
     writers: int
+    alone: bool
+    finishes: bool
+
+    @property
+    def claiming(self) -> Claiming | None:
+        """Its own way of claiming, if it has one."""
+        ...
 
     def prepare(self, lane: Lane) -> None:
         """Load what rows of a lane need, before any is claimed: that may take minutes, or not be possible here.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rebase_db import queue
+from rebase_db.check.run import Tools, check_examples
 from rebase_db.database import failures
 from rebase_db.database.engine import check_revision, read_revision
 from rebase_db.database.line import Line
@@ -34,13 +35,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from rebase_db.queue import Lane
     from workers.stage import Stage
 
 STAGES = tuple(each.stage for each in queue.QUEUES)
 RESCUE_SECONDS = 2.0
 DRAIN_POLL_SECONDS = 0.2
-ONE_AT_A_TIME = {"embed", "retrieve", "distill"}
-"""Stages that use the whole machine for one batch; of these a worker runs one batch each at a time."""
 
 log = logging.getLogger(__name__)
 
@@ -138,10 +138,7 @@ class Worker:
             self._on_start(lease.worker_id)
             self._wake = Wake(self._engine)
             stages = self._make_stages(lease, self._stopping)
-            work = [
-                _Work(stage, Schedule(stage.queue), threading.Lock() if stage.queue.stage in ONE_AT_A_TIME else None)
-                for stage in stages
-            ]
+            work = [_Work(stage, Schedule(stage.queue), threading.Lock() if stage.alone else None) for stage in stages]
             slots = [
                 threading.Thread(target=self._slot, args=(lease, work), name=f"rebase-slot-{number}")
                 for number in range(options.concurrency)
@@ -170,10 +167,18 @@ class Worker:
         make: dict[str, Callable[[], Stage]] = {
             "embed": lambda: EmbedStage(self._engine, self._models.encoder),
             "retrieve": lambda: RetrieveStage(self._engine, self._models.encoder),
-            "transform": lambda: TransformStage(self._engine, lease, stopping, self._models.teacher),
+            "transform": lambda: TransformStage(self._engine, lease, stopping, self._models.teaching, self._check_lane),
             "distill": lambda: DistillStage(self._engine, lease, stopping),
         }
         return [make[name]() for name in self._options.stages]
+
+    def _check_lane(self, lane: Lane) -> bool:
+        """Check the examples of a lane; whether some were kept out, so that others may be wanted."""
+        if self._lease is None:
+            raise RuntimeError("the worker is not running")
+        tools = Tools(self._models.provider, lambda: self._models.encoder(lane[1]))
+        file = self._models.teaching(lane[0]).file
+        return bool(check_examples(self._engine, self._lease.worker_id, lane, file, tools).decided.kept_out)
 
     def _check_schema(self, connection: Connection) -> None:
         """With each heartbeat: code that runs on another schema than its own must not go on."""

@@ -81,6 +81,9 @@ class Nothing:
 
     queue = EMBED
     writers = 1
+    alone = False
+    finishes = False
+    claiming = None
 
     def __init__(self, options: Options) -> None:
         self.batch = options.batch

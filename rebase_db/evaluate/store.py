@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from rebase_db.faults import FaultPoint, reach
@@ -68,6 +68,23 @@ def register_benchmark(connection: Connection, file: BenchmarkFile, uri: str) ->
         ],
     )
     return benchmark_id
+
+
+def list_benchmarks(connection: Connection) -> list[dict[str, Any]]:
+    """Number, name, items, hash and file of every benchmark, in the order they were registered."""
+    rows = connection.execute(
+        select(
+            Benchmark.benchmark_id.label("benchmark"),
+            Benchmark.name,
+            func.count().label("items"),
+            func.encode(Benchmark.content_hash, "hex").label("hash"),
+            Benchmark.uri,
+        )
+        .join(BenchmarkItem)
+        .group_by(Benchmark.benchmark_id)
+        .order_by(Benchmark.benchmark_id)
+    )
+    return [dict(row) for row in rows.mappings()]
 
 
 def find_score(connection: Connection, training_run_id: int, benchmark_id: int, metric: str) -> Score | None:

@@ -1,8 +1,9 @@
--- Tasks, by version and encoder, with links that could be claimed now, or by :until.
+-- Tasks, by version and encoder, with links that could be claimed now, or by :until, and with money left for them.
 SELECT newest.task_version_id, newest.encoder_id, newest.priority
 FROM live_ranking AS newest
 WHERE
     newest.paused_at IS NULL
+    AND NOT EXISTS (SELECT FROM budget WHERE budget.task_id = newest.task_id AND budget.exhausted_at IS NOT NULL)
     AND EXISTS (
         SELECT
         FROM retrieval_link AS link

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from rebase_db.errors import did_you_mean
+from rebase_db.task.checks import Checks
 from rebase_db.task.labels import final_label
 from rebase_db.task.strict import StorableText, Strict, Text, fault_at, raise_faults
 from rebase_db.task.teachers import TeacherSpec, TemplateTeacherSpec
@@ -108,6 +109,7 @@ class TaskFile(Strict):
     max_rows: int | None = Field(default=None, ge=1)
     retrieve: Retrieve = Retrieve()
     teacher: TeacherSpec | None = None
+    checks: Checks = Checks()
     student: Student = Student()
     evaluate: Evaluate | None = None
 

@@ -94,31 +94,87 @@ def _variable(name: str) -> str:
     return name
 
 
-class OpenAITeacherSpec(Strict):
-    """A server that speaks the OpenAI chat completions protocol.
+class _Sampled(Strict):
+    """What every language model has: how it samples, how long answers and prompts may be, and what they cost.
 
-    `api_key_env` names the environment variable with the key; without it the server is asked without one.
-    `temperature: null` leaves sampling to the server. `timeout_seconds` is one attempt's; `max_retries` counts the
-    attempts after the first. Prices are money per million tokens, in whatever currency the budget is kept.
+    `temperature: null` leaves sampling to the model's own settings. `context_tokens` is the room for prompt and answer
+    together; rows that would not fit are cut. Prices are money per million tokens, in whatever currency the budget is
+    kept.
     """
 
-    provider: Literal["openai"]
     model: Text
-    base_url: Annotated[str, AfterValidator(_endpoint)]
-    api_key_env: Annotated[str, AfterValidator(_variable)] | None = None
     temperature: float | None = Field(default=0.0, ge=0, le=2)
+    seed: int | None = Field(default=None, ge=0, lt=2**31)
     max_tokens: int = Field(default=1000, ge=1)
-    concurrency: int = Field(default=16, ge=1, le=1000)
-    timeout_seconds: float = Field(default=120.0, gt=0)
-    max_retries: int = Field(default=4, ge=0, le=20)
+    context_tokens: int = Field(default=8192, ge=256)
     input_price: Decimal | None = Field(default=None, ge=0)
     output_price: Decimal | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
-    def _both_prices(self) -> Self:
+    def _prices_and_room(self) -> Self:
+        faults = []
         if (self.input_price is None) != (self.output_price is None):
-            raise fault("has one of input_price and output_price", hint="A cost needs both; 0 is a price.")
+            faults.append(
+                fault_at((), "has one of input_price and output_price", hint="A cost needs both; 0 is a price.")
+            )
+        if self.max_tokens >= self.context_tokens:
+            message = f"leaves no room for a prompt: context_tokens is {self.context_tokens}"
+            faults.append(fault_at(("max_tokens",), message))
+        raise_faults(type(self), faults)
         return self
 
 
-TeacherSpec = Annotated[TemplateTeacherSpec | OpenAITeacherSpec, Field(discriminator="provider")]
+class OpenAITeacherSpec(_Sampled):
+    """A server that speaks the OpenAI chat completions protocol.
+
+    `api_key_env` names the environment variable with the key; without it the server is asked without one.
+    `response_format: auto` asks for JSON by a schema and falls back to plain JSON where the server knows none.
+    `timeout_seconds` is one request's; `max_retries` counts the requests after the first. The rates are limits of this
+    process, for servers that turn away what comes faster.
+    """
+
+    provider: Literal["openai"]
+    base_url: Annotated[str, AfterValidator(_endpoint)]
+    api_key_env: Annotated[str, AfterValidator(_variable)] | None = None
+    response_format: Literal["auto", "json_schema", "json_object", "text"] = "auto"
+    concurrency: int = Field(default=16, ge=1, le=1000)
+    timeout_seconds: float = Field(default=120.0, gt=0)
+    max_retries: int = Field(default=4, ge=0, le=20)
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+
+
+class VLLMTeacherSpec(_Sampled):
+    """A model in this process by vLLM, which must be installed here.
+
+    `batch` is how many prompts the engine is given at a time; it schedules them itself.
+    """
+
+    provider: Literal["vllm"]
+    revision: Text | None = None
+    dtype: Literal["auto", "float16", "bfloat16", "float32"] = "auto"
+    batch: int = Field(default=256, ge=1, le=10_000)
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    tensor_parallel_size: int = Field(default=1, ge=1)
+    enforce_eager: bool = False
+
+
+class TransformersTeacherSpec(_Sampled):
+    """A model in this process by transformers: slower than vLLM, and wherever torch runs.
+
+    Nothing holds it to a schema, so its answers are read leniently. `device: null` takes a GPU if there is one.
+    """
+
+    provider: Literal["transformers"]
+    revision: Text | None = None
+    device: Text | None = None
+    dtype: Literal["auto", "float16", "bfloat16", "float32"] = "auto"
+    batch: int = Field(default=8, ge=1, le=1000)
+
+
+LanguageModelSpec = Annotated[
+    OpenAITeacherSpec | VLLMTeacherSpec | TransformersTeacherSpec, Field(discriminator="provider")
+]
+TeacherSpec = Annotated[
+    TemplateTeacherSpec | OpenAITeacherSpec | VLLMTeacherSpec | TransformersTeacherSpec, Field(discriminator="provider")
+]

@@ -1,18 +1,20 @@
-"""The form a teacher's answer must have, and the strict reading of it."""
+"""The form a teacher's answer must have, and the reading of it."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from rebase_db.task.labels import final_label, match_label
-from rebase_db.task.strict import UNSTORABLE
-from rebase_db.transform.teacher import ParsedExample, Rejection, RejectReason, shorten
+from rebase_db.transform.reply_object import read_object, text_fault
+from rebase_db.transform.teacher import ParsedExample, Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Servers compile a schema's choices; above this many the label set is left to the prompt and the check of the answer.
+    from rebase_db.transform.provider import Reply
+    from rebase_db.transform.teacher import Reading
+
+# Servers compile a schema's choices; above this many the label set is left to the prompt and the check of the example.
 _MOST_CHOICES = 200
 
 
@@ -34,69 +36,28 @@ def answer_schema(labels: Sequence[str] | None, *, reasoning: bool) -> dict[str,
     }
 
 
-class _RepeatedKeyError(Exception):
-    pass
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise _RepeatedKeyError
-    return result
-
-
-def parse_answer(
-    raw: str | None,
-    *,
-    finish_reason: str | None,
-    refusal: str | None,
-    labels: Sequence[str] | None,
-    reasoning: bool,
-) -> ParsedExample | Rejection:
-    """Read an answer or say by name why it is none; nothing is repaired.
+def read_answer(
+    reply: Reply, *, labels: Sequence[str] | None, reasoning: bool
+) -> tuple[ParsedExample, Reading] | Rejection:
+    """The example in a reply and how it was read, or the name of why there is none.
 
     Args:
-        raw: The teacher's text.
-        finish_reason: As the server gave it: `length` is a cut answer, `content_filter` a refusal, whatever they hold.
-        refusal: The model's own words where the server sets a refusal apart.
-        labels: The task's label set; the output comes back in its spelling.
+        reply: One that is no error. `finish_reason` counts whatever the text holds: `length` is a cut answer,
+            `content_filter` a refusal.
+        labels: The task's label set. The output comes back in its spelling where it matches; where it does not, as it
+            is: an example is made of it, for the check of labels to judge.
         reasoning: Whether a rationale is asked for. A chain of thought that went into the output instead is taken for
             its final label.
     """
-    if refusal or finish_reason == "content_filter":
-        return Rejection(RejectReason.REFUSAL, refusal or "the server's content filter stopped it")
-    if finish_reason == "length":
-        return Rejection(RejectReason.CUT, f"it ends in {shorten((raw or '')[-60:])!r}")
-    fields = _fields(raw or "", answer_keys(reasoning=reasoning))
-    if isinstance(fields, Rejection):
-        return fields
-    if not labels:
-        return ParsedExample(**fields)
-    label = (final_label if reasoning else match_label)(fields["output"], labels)
-    if label is None:
-        return Rejection(RejectReason.LABEL_NOT_IN_SET, repr(fields["output"]))
-    return ParsedExample(**(fields | {"output": label}))
-
-
-def _fields(raw: str, keys: list[str]) -> dict[str, str] | Rejection:
-    if not raw.strip():
-        return Rejection(RejectReason.NOT_JSON, "it is empty")
-    try:
-        value = json.loads(raw, object_pairs_hook=_object)
-    except _RepeatedKeyError:
-        return Rejection(RejectReason.WRONG_KEYS, "a key stands there twice")
-    except (ValueError, RecursionError) as error:
-        return Rejection(RejectReason.NOT_JSON, f"{error}: {shorten(raw, 80)!r}")
-    if not isinstance(value, dict):
-        return Rejection(RejectReason.NOT_AN_OBJECT, f"it is a JSON {type(value).__name__}")
-    if value.keys() != set(keys):
-        return Rejection(RejectReason.WRONG_KEYS, f"has {', '.join(value) or 'none'}; wants {', '.join(keys)}")
-    return next(filter(None, (_unfit(key, value[key]) for key in keys)), value)
-
-
-def _unfit(key: str, text: object) -> Rejection | None:
-    if not isinstance(text, str):
-        return Rejection(RejectReason.WRONG_TYPE, f"{key} is a JSON {type(text).__name__}")
-    if UNSTORABLE.search(text):
-        return Rejection(RejectReason.WRONG_TYPE, f"{key} holds a NUL or half of a surrogate pair")
-    return None if text.strip() else Rejection(RejectReason.EMPTY_FIELD, f"{key} is empty")
+    keys = answer_keys(reasoning=reasoning)
+    read = read_object(reply, keys)
+    if isinstance(read, Rejection):
+        return read
+    fields, reading = read
+    fault = next(filter(None, (text_fault(key, fields[key]) for key in keys)), None)
+    if fault is not None:
+        return fault
+    if labels:
+        label = (final_label if reasoning else match_label)(fields["output"], labels)
+        fields = fields | {"output": label if label is not None else fields["output"]}
+    return ParsedExample(**fields), reading

@@ -1,34 +1,23 @@
-"""Links in, answers out: reading claimed rows for a teacher and writing what became of each.
+"""Writes what became of links: a `generation` for every answer, and an `example` where it could be read as one.
 
 An answer carries the link it was made for, and is written under that link's claim, so that an example can only ever
-hang on the row its teacher saw. Every answer leaves a `generation`; only accepted ones an `example` too.
+hang on the row its teacher saw.
 """
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, null, select
 
 from rebase_db import queue
 from rebase_db.control import revive
 from rebase_db.database.registry import find_or_insert
 from rebase_db.hashing import content_hash
-from rebase_db.outcomes import Done, Fail, Outcome, Reject, Retry
-from rebase_db.schema import (
-    Dataset,
-    DatasetColumn,
-    DatasetSplit,
-    Example,
-    Generation,
-    Prompt,
-    RetrievalLink,
-    SplitColumn,
-    Teacher,
-)
-from rebase_db.schema import SourceRow as SourceRowTable
-from rebase_db.transform.teacher import SourceRow
+from rebase_db.outcomes import Done, Fail, Outcome, Reject, Retry, Snooze
+from rebase_db.schema import Example, Generation, Prompt, RetrievalLink, Teacher
+from rebase_db.transform.teacher import storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,13 +25,17 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from rebase_db.queue import Claim
-    from rebase_db.transform.teacher import Answer, ParsedExample
-    from rebase_db.transform.teacher import Teacher as TeacherProtocol
+    from rebase_db.transform.provider import Reply
+    from rebase_db.transform.teacher import Answer, ParsedExample, PromptTemplate
+
+FAILED_CHECK = "the example failed this check"
+REFUSAL = "refusal"
+"""`finish_reason` of an answer that the server set apart as a refusal."""
+LEAST_SNOOZE_SECONDS = 1.0
 
 
-def register_teacher(connection: Connection, teacher: TeacherProtocol) -> tuple[int, int]:
-    """Ids of the teacher and of its prompt, each stored once by content."""
-    identity = teacher.identity
+def register_teacher(connection: Connection, identity: Mapping[str, Any], prompt: PromptTemplate) -> tuple[int, int]:
+    """Ids of a teacher (or a judge) and of its prompt, each stored once by content."""
     teacher_id = find_or_insert(
         connection,
         Teacher,
@@ -50,11 +43,10 @@ def register_teacher(connection: Connection, teacher: TeacherProtocol) -> tuple[
         {
             "provider": identity["provider"],
             "model": identity["model"] or "",
-            "identity": identity,
-            "content_hash": content_hash("teacher/v1", identity),
+            "identity": dict(identity),
+            "content_hash": content_hash("teacher/v1", dict(identity)),
         },
     )
-    prompt = teacher.prompt
     prompt_id = find_or_insert(
         connection,
         Prompt,
@@ -64,64 +56,6 @@ def register_teacher(connection: Connection, teacher: TeacherProtocol) -> tuple[
     return teacher_id, prompt_id
 
 
-class RowReader:
-    """Reads claimed links as source rows, with their columns in the order the source has them."""
-
-    def __init__(self) -> None:
-        self._orders: dict[tuple[int, int], list[str]] = {}
-
-    def read(self, connection: Connection, claims: Sequence[Claim]) -> list[SourceRow]:
-        """The rows of these links, in claim order."""
-        rows = connection.execute(
-            select(
-                RetrievalLink.link_id,
-                SourceRowTable.dataset_id,
-                SourceRowTable.split_id,
-                Dataset.name,
-                DatasetSplit.config,
-                SourceRowTable.content,
-            )
-            .join(
-                SourceRowTable,
-                (SourceRowTable.dataset_id == RetrievalLink.dataset_id)
-                & (SourceRowTable.row_id == RetrievalLink.row_id),
-            )
-            .join(Dataset, Dataset.dataset_id == SourceRowTable.dataset_id)
-            .join(
-                DatasetSplit,
-                (DatasetSplit.dataset_id == SourceRowTable.dataset_id)
-                & (DatasetSplit.split_id == SourceRowTable.split_id),
-            )
-            .where(RetrievalLink.link_id.in_([claim.item_id for claim in claims]))
-            .order_by(RetrievalLink.link_id)
-        ).all()
-        return [
-            SourceRow(
-                row.link_id, row.name, row.config, self._ordered(connection, row.dataset_id, row.split_id, row[5])
-            )
-            for row in rows
-        ]
-
-    def _ordered(
-        self, connection: Connection, dataset_id: int, split_id: int, content: Mapping[str, str]
-    ) -> dict[str, str]:
-        order = self._orders.get((dataset_id, split_id))
-        if order is None:
-            order = self._orders[dataset_id, split_id] = list(
-                connection.execute(
-                    select(DatasetColumn.name)
-                    .join(
-                        SplitColumn,
-                        (SplitColumn.dataset_id == DatasetColumn.dataset_id)
-                        & (SplitColumn.column_id == DatasetColumn.column_id),
-                    )
-                    .where(SplitColumn.dataset_id == dataset_id, SplitColumn.split_id == split_id)
-                    .order_by(SplitColumn.position)
-                ).scalars()
-            )
-        return {name: content[name] for name in order if name in content}
-
-
 def example_hash(example: ParsedExample) -> bytes:
     """`example.content_hash`: over input, output and rationale (tag `example/v1`)."""
     return content_hash(
@@ -129,15 +63,28 @@ def example_hash(example: ParsedExample) -> bytes:
     )
 
 
-def outcome_of(answer: Answer) -> Outcome:
-    """What an answer makes of its link."""
+def outcome_of(answer: Answer, failed_check: str | None = None) -> Outcome:
+    """What an answer makes of its link; `failed_check` names the check that keeps its example out."""
+    reply = answer.reply
+    if failed_check is not None:
+        return Reject(f"{failed_check}: {FAILED_CHECK}")
     if answer.parsed:
         return Done()
     if answer.reject_reason:
         return Reject(answer.reject_reason)
-    if answer.retry_after is None:
-        return Fail(answer.error or "")
-    return Retry(answer.error or "", answer.retry_after)
+    if reply.retry_after is None:
+        return Fail(reply.error or "")
+    if reply.rate_limited:
+        return Snooze(max(reply.retry_after, LEAST_SNOOZE_SECONDS), reply.error or "")
+    return Retry(reply.error or "", reply.retry_after)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What answers became in the database, by link."""
+
+    generations: Mapping[int, int]
+    examples: Mapping[int, int]
 
 
 def write_answers(
@@ -148,15 +95,15 @@ def write_answers(
     *,
     teacher_id: int,
     prompt_id: int,
-) -> None:
+) -> Written:
     """Write answers, in the transaction that moves their links on."""
     values = [_generation(answer, claims[answer.link_id], worker_id, teacher_id, prompt_id) for answer in answers]
-    ids = dict(
+    generations = dict(
         connection.execute(insert(Generation).returning(Generation.link_id, Generation.generation_id), values).all()
     )
     examples = [
         {
-            "generation_id": ids[answer.link_id],
+            "generation_id": generations[answer.link_id],
             "link_id": answer.link_id,
             "input": answer.parsed.input,
             "output": answer.parsed.output,
@@ -166,32 +113,49 @@ def write_answers(
         for answer in answers
         if answer.parsed
     ]
-    if examples:
-        connection.execute(insert(Example), examples)
+    if not examples:
+        return Written(generations, {})
+    return Written(
+        generations,
+        dict(connection.execute(insert(Example).returning(Example.link_id, Example.example_id), examples).all()),
+    )
+
+
+def call_values(reply: Reply, prompt_hash: bytes) -> dict[str, Any]:
+    """The columns that every call of a language model has (`schema.transform.CallColumns`), but for its outcome."""
+    said = reply.text if reply.text is not None else reply.refusal
+    return {
+        "prompt_hash": prompt_hash,
+        "raw_answer": said if said is None else storable(said),
+        "finish_reason": reply.finish_reason if reply.refusal is None else REFUSAL,
+        "response_form": reply.response_form,
+        "prompt_tokens": reply.usage.prompt_tokens,
+        "completion_tokens": reply.usage.completion_tokens,
+        "cost": reply.usage.cost,
+        "latency_seconds": reply.latency_seconds,
+        "requests": reply.requests,
+        "failures": list(reply.failures),
+        "maybe_billed": reply.maybe_billed,
+    }
 
 
 def _generation(answer: Answer, claim: Claim, worker_id: int, teacher_id: int, prompt_id: int) -> dict[str, Any]:
-    return {
+    call = call_values(answer.reply, answer.prepared.prompt_hash)
+    if answer.reused_from is not None:
+        call["raw_answer"] = None  # it stands where it is used from
+    cuts = {column: [cut.kept, cut.of] for column, cut in answer.prepared.cuts.items()}
+    return call | {
         "link_id": answer.link_id,
         "attempt": claim.attempt,
         "teacher_id": teacher_id,
         "prompt_id": prompt_id,
         "worker_id": worker_id,
-        "prompt_hash": answer.prompt_hash,
-        "raw_answer": _storable(answer.raw),
-        "finish_reason": answer.finish_reason,
-        "prompt_tokens": answer.usage.prompt_tokens,
-        "completion_tokens": answer.usage.completion_tokens,
-        "cost": answer.usage.cost,
-        "latency_seconds": answer.latency_seconds,
-        "outcome": "accepted" if answer.parsed else "rejected" if answer.reject_reason else "error",
-        "reason": answer.reject_reason or answer.error,
+        "reading": answer.reading,
+        "cuts": cuts or null(),  # SQL's, not JSON's
+        "reused_from": answer.reused_from,
+        "outcome": "parsed" if answer.parsed else "rejected" if answer.reject_reason else "error",
+        "reason": answer.reject_reason or answer.reply.error,
     }
-
-
-def _storable(raw: str | None) -> str | None:
-    """The raw answer as Postgres can keep it: text cannot hold NUL, so an answer with one is kept as a JSON string."""
-    return json.dumps(raw) if raw is not None and "\0" in raw else raw
 
 
 def requeue_for(connection: Connection, task_version_id: int, encoder_id: int, teacher_id: int, prompt_id: int) -> int:

@@ -11,31 +11,29 @@ from rebase_db.hashing import content_hash
 from rebase_db.task.strict import UNSTORABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from decimal import Decimal
 
     from rebase_db.task.file import TaskFile
+    from rebase_db.task.teachers import LanguageModelSpec
+    from rebase_db.transform.provider import Messages, Provider, Reply, Usage
 
 _DETAIL = 200
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """A retrieved row; `columns` in source order, without those that are null."""
+    """A retrieved row; `columns` in source order, without those that are null.
+
+    `relevance` is each column's nearness to the task (the better of its cosines with the task's mean input and mean
+    output); it is there for rows so long that they may have to be cut.
+    """
 
     link_id: int
     dataset: str
     config: str
     columns: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What an answer took; None where the server did not say, or no price is known."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    cost: Decimal | None = None
+    relevance: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +45,27 @@ class ParsedExample:
     rationale: str | None = None
 
 
+class Reading(StrEnum):
+    """How an answer was read: as it stands, out of a code fence, out of other words, or after mending its JSON."""
+
+    STRICT = "strict"
+    FENCED = "fenced"
+    EMBEDDED = "embedded"
+    REPAIRED = "repaired"
+
+
 class RejectReason(StrEnum):
     """Why an answer is no example: the part of `Answer.reject_reason` before the colon."""
 
     NOT_JSON = "not_json"
     NOT_AN_OBJECT = "not_an_object"
+    SEVERAL_OBJECTS = "several_objects"
+    CODE_FENCE = "code_fence"
     WRONG_KEYS = "wrong_keys"
     WRONG_TYPE = "wrong_type"
     EMPTY_FIELD = "empty_field"
     CUT = "cut"
     REFUSAL = "refusal"
-    LABEL_NOT_IN_SET = "label_not_in_set"
     LABEL_NOT_MAPPED = "label_not_mapped"
     NO_RULE_FITS = "no_rule_fits"
     TEMPLATE_ERROR = "template_error"
@@ -75,29 +83,62 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of one row: exactly one of `parsed`, `reject_reason` and `error` is there.
+class Cut:
+    """Characters that were kept of a cell too long for the prompt; 0 of one that was left out."""
 
-    `raw` is the teacher's text, kept also when it is rejected. An `error` means there is no answer; `retry_after`
-    (seconds) comes with an error that asking again may mend.
+    kept: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A row made ready for asking.
+
+    Attributes:
+        row: The row, whole.
+        prompt_hash: 32 bytes over all that the teacher will see: equal ones need asking only once.
+        messages: What a language model is sent; none for a teacher that is none.
+        cuts: Cells that were shortened, by column.
+        most: The most that asking once can take; its cost is None where no price is known.
     """
 
-    link_id: int
+    row: SourceRow
     prompt_hash: bytes
-    raw: str | None
-    finish_reason: str | None
-    usage: Usage
-    latency_seconds: float
-    error: str | None = None
-    retry_after: float | None = None
+    messages: Messages
+    cuts: Mapping[str, Cut]
+    most: Usage
+
+    @property
+    def link_id(self) -> int:
+        """The row's link."""
+        return self.row.link_id
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one row: an example, a rejection, or the reply's error.
+
+    `reading` says how the example was read out of the reply. `reused_from` is the generation whose reply this is, when
+    it was given and paid for before.
+    """
+
+    prepared: Prepared
+    reply: Reply
     parsed: ParsedExample | None = None
+    reading: Reading | None = None
     reject_reason: str | None = None
+    reused_from: int | None = None
 
     def __post_init__(self) -> None:
-        if sum(outcome is not None for outcome in (self.parsed, self.reject_reason, self.error)) != 1:
+        if sum(outcome is not None for outcome in (self.parsed, self.reject_reason, self.reply.error)) != 1:
             raise ValueError(f"link {self.link_id}: an answer has exactly one of parsed, reject_reason and error")
-        if self.retry_after is not None and self.error is None:
-            raise ValueError(f"link {self.link_id}: only an error can be retried")
+        if (self.reading is None) != (self.parsed is None):
+            raise ValueError(f"link {self.link_id}: an example, and only an example, was read in some way")
+
+    @property
+    def link_id(self) -> int:
+        """The link it was made for."""
+        return self.prepared.link_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +158,8 @@ class Teacher(Protocol):
     """Turns rows into answers.
 
     `identity` is plain JSON with the keys provider, model, endpoint and sampling: all of the teacher that shapes its
-    answers, and no secret. A `template` teacher's has its rules too.
+    answers, and no secret. A `template` teacher's has its rules too. `in_flight` is how many rows it is kept busy with.
+    Rows of no more than `whole_row_bytes` of UTF-8 never have to be cut.
     """
 
     @property
@@ -126,12 +168,41 @@ class Teacher(Protocol):
     @property
     def prompt(self) -> PromptTemplate: ...  # noqa: D102 - see the class
 
-    def answer(self, rows: Sequence[SourceRow]) -> Iterator[Answer]:
+    @property
+    def in_flight(self) -> int: ...  # noqa: D102 - see the class
+
+    @property
+    def whole_row_bytes(self) -> int: ...  # noqa: D102 - see the class
+
+    def price(self, prompt_tokens: int, answer_tokens: int) -> Decimal | None:
+        """What so many tokens cost; None where no price is known."""
+        ...
+
+    def prompt_tokens(self, prepared: Prepared) -> int:
+        """Tokens of a row's prompt, counted or estimated."""
+        ...
+
+    @property
+    def reusable(self) -> bool:
+        """Whether asking costs enough to look for stored answers first."""
+        ...
+
+    def prepare(self, row: SourceRow) -> Prepared:
+        """A row made ready for asking, cut where it must be."""
+        ...
+
+    def answer(self, prepared: Iterable[Prepared]) -> Iterator[Answer]:
         """One answer for each row, in the order they are done; closing the iterator drops what is still asked.
+
+        The next row is taken when there is room for it, maybe in another thread.
 
         Raises:
             TeacherError: The teacher refuses to serve at all; rows without an answer by then have none.
         """
+        ...
+
+    def read(self, prepared: Prepared, reply: Reply) -> Answer:
+        """What a reply, given now or before, makes of a row."""
         ...
 
     def close(self) -> None:
@@ -150,23 +221,44 @@ def shorten(text: str, limit: int = _DETAIL) -> str:
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
-def make_teacher(task: TaskFile) -> Teacher:
-    """The teacher the task file names.
+def make_teacher(task: TaskFile, provider_of: Callable[[LanguageModelSpec], Provider] | None = None) -> Teacher:
+    """The teacher the task file names; a language model is got from `provider_of`, or loaded for it alone.
 
     Raises:
         TaskError: It names none.
-        TeacherError: The environment variable with its key is not set.
+        TeacherError: It cannot be had here: no key in the environment, no such model, no room for the task's prompt.
     """
-    from rebase_db.task.teachers import OpenAITeacherSpec, TemplateTeacherSpec
+    from rebase_db.task.teachers import TemplateTeacherSpec
 
-    match task.teacher:
-        case TemplateTeacherSpec() as spec:
-            from rebase_db.transform.template import TemplateTeacher
+    if task.teacher is None:
+        raise TaskError(f"task {task.name} has no teacher", hint="Add a `teacher:` section to its task file.")
+    if isinstance(task.teacher, TemplateTeacherSpec):
+        from rebase_db.transform.template import TemplateTeacher
 
-            return TemplateTeacher(spec, task.labels)
-        case OpenAITeacherSpec() as spec:
-            from rebase_db.transform.openai_server import OpenAIServerTeacher
+        return TemplateTeacher(task.teacher)
+    from rebase_db.transform.language_model import LanguageModelTeacher
 
-            return OpenAIServerTeacher(spec, task)
-        case None:
-            raise TaskError(f"task {task.name} has no teacher", hint="Add a `teacher:` section to its task file.")
+    return LanguageModelTeacher(task, (provider_of or make_provider)(task.teacher))
+
+
+def make_provider(spec: LanguageModelSpec) -> Provider:
+    """The language model a teacher's or a judge's section names.
+
+    Raises:
+        TeacherError: It cannot be had here: no key in the environment, no such model.
+    """
+    from rebase_db.task.teachers import OpenAITeacherSpec, TransformersTeacherSpec, VLLMTeacherSpec
+
+    match spec:
+        case OpenAITeacherSpec():
+            from rebase_db.transform.providers.openai_server import OpenAIServer
+
+            return OpenAIServer(spec)
+        case VLLMTeacherSpec():
+            from rebase_db.transform.providers.vllm_engine import VLLMEngine
+
+            return VLLMEngine(spec)
+        case TransformersTeacherSpec():
+            from rebase_db.transform.providers.transformers_model import TransformersModel
+
+            return TransformersModel(spec)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -11,27 +12,28 @@ from typing import TYPE_CHECKING, Any
 from rebase_db.hashing import canonical_json, content_hash
 from rebase_db.task.labels import match_label
 from rebase_db.task.teachers import TemplateRule, TemplateTeacherSpec, rule_environment
+from rebase_db.transform.provider import Reply, Usage
 from rebase_db.transform.teacher import (
     Answer,
     ParsedExample,
+    Prepared,
     PromptTemplate,
+    Reading,
     Rejection,
     RejectReason,
     SourceRow,
-    Usage,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from jinja2 import Template
 
 
 class TemplateTeacher:
-    """Answers each row by the first rule that fits it; `raw` is what that rule rendered, before its label map."""
+    """Answers each row by the first rule that fits it; the reply is what it rendered, before its label map."""
 
-    def __init__(self, spec: TemplateTeacherSpec, labels: tuple[str, ...] | None) -> None:
-        self._labels = labels
+    def __init__(self, spec: TemplateTeacherSpec) -> None:
         self._rules_json = [rule.model_dump(mode="json") for rule in spec.rules]
         environment = rule_environment()
         self._rules = [
@@ -54,21 +56,45 @@ class TemplateTeacher:
         """The rules as canonical JSON."""
         return PromptTemplate("template-rules-v1", canonical_json(self._rules_json))
 
-    def answer(self, rows: Sequence[SourceRow]) -> Iterator[Answer]:
+    @property
+    def in_flight(self) -> int:
+        """One: rows are answered one after the other."""
+        return 1
+
+    @property
+    def whole_row_bytes(self) -> int:
+        """No row is ever cut."""
+        return sys.maxsize
+
+    def price(self, prompt_tokens: int, answer_tokens: int) -> Decimal:
+        """Nothing."""
+        return (prompt_tokens + answer_tokens) * Decimal(0)
+
+    def prompt_tokens(self, _: Prepared) -> int:
+        """None: nobody is asked."""
+        return 0
+
+    @property
+    def reusable(self) -> bool:
+        """Rendering again costs less than looking for what was rendered."""
+        return False
+
+    def prepare(self, row: SourceRow) -> Prepared:
+        """The row as it is; its hash is over all that a rule can see."""
+        digest = content_hash("prompt-row/v1", {"dataset": row.dataset, "columns": dict(row.columns)})
+        return Prepared(row, digest, messages=[], cuts={}, most=Usage(0, 0, Decimal(0)))
+
+    def answer(self, prepared: Iterable[Prepared]) -> Iterator[Answer]:
         """One answer for each row, in their order."""
-        for row in rows:
+        for one in prepared:
             started = time.perf_counter()
-            raw, outcome = self._apply(row)
-            yield Answer(
-                link_id=row.link_id,
-                prompt_hash=content_hash("prompt-row/v1", {"dataset": row.dataset, "columns": dict(row.columns)}),
-                raw=raw,
-                finish_reason=None,
-                usage=Usage(cost=Decimal(0)),
-                latency_seconds=time.perf_counter() - started,
-                parsed=outcome if isinstance(outcome, ParsedExample) else None,
-                reject_reason=str(outcome) if isinstance(outcome, Rejection) else None,
-            )
+            raw, outcome = self._apply(one.row)
+            seconds = time.perf_counter() - started
+            yield _answer(one, Reply(one.link_id, raw, seconds, usage=Usage(cost=Decimal(0))), outcome)
+
+    def read(self, prepared: Prepared, reply: Reply) -> Answer:
+        """What the rules make of the row: they say the same each time."""
+        return _answer(prepared, reply, self._apply(prepared.row)[1])
 
     def close(self) -> None:
         """Nothing is held."""
@@ -87,19 +113,21 @@ class TemplateTeacher:
         for field, text in (("input", rendered_input), ("output", rendered_output)):
             if not text:
                 return raw, Rejection(RejectReason.EMPTY_FIELD, f"{field} is empty")
-        label = self._label(rule, rendered_output)
+        label = _label(rule, rendered_output)
         return raw, label if isinstance(label, Rejection) else ParsedExample(rendered_input, label)
 
-    def _label(self, rule: TemplateRule, rendered: str) -> str | Rejection:
-        output = rendered
-        if rule.labels is not None:
-            key = match_label(rendered, rule.labels)
-            if key is None:
-                return Rejection(RejectReason.LABEL_NOT_MAPPED, repr(rendered))
-            output = rule.labels[key]
-        if self._labels is None:
-            return output
-        return match_label(output, self._labels) or Rejection(RejectReason.LABEL_NOT_IN_SET, repr(output))
+
+def _answer(prepared: Prepared, reply: Reply, outcome: ParsedExample | Rejection) -> Answer:
+    if isinstance(outcome, Rejection):
+        return Answer(prepared, reply, reject_reason=str(outcome))
+    return Answer(prepared, reply, parsed=outcome, reading=Reading.STRICT)
+
+
+def _label(rule: TemplateRule, rendered: str) -> str | Rejection:
+    if rule.labels is None:
+        return rendered
+    key = match_label(rendered, rule.labels)
+    return Rejection(RejectReason.LABEL_NOT_MAPPED, repr(rendered)) if key is None else rule.labels[key]
 
 
 def _fits(rule: TemplateRule, row: SourceRow) -> bool:

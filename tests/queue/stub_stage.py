@@ -32,6 +32,9 @@ class StubStage:
         self.queue = queue
         self.batch = batch
         self.writers = writers
+        self.alone = True
+        self.finishes = False
+        self.claiming = None
         self.scripted = list(scripted)
         self.batches: list[list[Claim]] = []
         self.prepared: list[Lane] = []

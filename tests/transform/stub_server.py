@@ -4,7 +4,7 @@
     with StubServer(lambda asked: Reply(status=500)) as server: ...
 
 A behaviour gets what was asked, the row in it and the count of earlier requests for that row included, and returns the
-reply. It is called from the server's threads.
+reply. It is called from the server's threads. Prompts without a row (a judge's) are counted by their words.
 """
 
 from __future__ import annotations
@@ -25,12 +25,21 @@ OPENING, CLOSING = "<source_row>\n", "\n</source_row>"
 
 @dataclass(frozen=True)
 class Asked:
-    """One request: the row its prompt carried, how often that row was asked before, body and Authorization header."""
+    """One request: the row its prompt carried, how often that row was asked before, body and Authorization header.
+
+    The row of a prompt without one is empty.
+    """
 
     row: dict[str, str]
     before: int
     body: dict[str, Any]
     authorization: str | None
+
+    @property
+    def form(self) -> str:
+        """How the answer is to be held to JSON: `json_schema`, `json_object` or `text`."""
+        form: str = self.body.get("response_format", {"type": "text"})["type"]
+        return form
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,7 @@ class Reply:
     body: bytes | None = None
     message: str = "scripted"
     code: str | None = None
+    param: str | None = None
     usage: dict[str, Any] | None = field(default_factory=lambda: {"prompt_tokens": 100, "completion_tokens": 20})
     delay: float = 0.0
     hang: bool = False
@@ -66,10 +76,36 @@ def row_in(body: dict[str, Any]) -> dict[str, str]:
 
 
 def good_answer(asked: Asked) -> str:
-    """An answer by the request's own schema whose input quotes the row."""
-    schema = asked.body["response_format"]["json_schema"]["schema"]["properties"]
-    answer = {key: (rule.get("enum") or [f"made up {key}"])[0] for key, rule in schema.items()}
-    return json.dumps(answer | {"input": json.dumps(asked.row)})
+    """An answer by the request's own schema, whose input quotes the row.
+
+    Without a schema it has the keys input and output, and in plain text it stands in a code fence.
+    """
+    made_up = {"input": "made up input", "output": "made up output"}
+    if asked.form == "json_schema":
+        schema = asked.body["response_format"]["json_schema"]["schema"]["properties"]
+        made_up = {key: _value(key, rule) for key, rule in schema.items()}
+    if asked.row and "input" in made_up:
+        made_up["input"] = json.dumps(asked.row)
+    answer = json.dumps(made_up)
+    return f"Here it is:\n```json\n{answer}\n```" if asked.form == "text" else answer
+
+
+def _value(key: str, rule: dict[str, Any]) -> Any:
+    if "enum" in rule:
+        return rule["enum"][0]
+    return {"integer": rule.get("maximum", 1), "boolean": True}.get(rule["type"], f"made up {key}")
+
+
+def knows_only(*forms: str, status: int = 400, then: Behaviour = lambda _: Reply()) -> Behaviour:
+    """Turns away every other response format, in the words of OpenAI's API; otherwise as `then` says."""
+
+    def behave(asked: Asked) -> Reply:
+        if asked.form in forms:
+            return then(asked)
+        message = f"Invalid parameter: 'response_format' of type '{asked.form}' is not supported with this model."
+        return Reply(status=status, message=message, param="response_format")
+
+    return behave
 
 
 def shuffled(seed: int, longest: float = 0.03) -> Behaviour:
@@ -111,8 +147,9 @@ class StubServer:
 
     def take(self, body: dict[str, Any], authorization: str | None) -> tuple[Asked, Reply]:
         """Note a request and decide its reply; waits as long as the reply does."""
-        row = row_in(body)
-        name = json.dumps(row, sort_keys=True)
+        messages = body["messages"]
+        row = row_in(body) if OPENING in messages[-1]["content"] else {}
+        name = json.dumps(row or messages, sort_keys=True)
         with self._lock:
             asked = Asked(row, self._counts[name], body, authorization)
             self._counts[name] += 1
@@ -169,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _payload(asked: Asked, reply: Reply) -> dict[str, Any]:
     if reply.status != 200:
-        return {"error": {"message": reply.message, "type": "scripted", "code": reply.code, "param": None}}
+        return {"error": {"message": reply.message, "type": "scripted", "code": reply.code, "param": reply.param}}
     content = reply.content
     if content is None and reply.refusal is None:
         content = good_answer(asked)

@@ -9,7 +9,8 @@ import pytest
 from rebase_db.errors import TaskError
 from rebase_db.hashing import canonical_json
 from rebase_db.task.file import TaskFile
-from rebase_db.transform.teacher import Answer, ParsedExample, SourceRow, Teacher, make_teacher
+from rebase_db.transform.provider import Usage
+from rebase_db.transform.teacher import Answer, ParsedExample, Reading, SourceRow, Teacher, make_teacher
 
 PAIRS = {
     "name": "pairs",
@@ -36,7 +37,8 @@ def teacher(*rules: dict[str, Any], labels: list[str] | None = None) -> Teacher:
 
 
 def answer(source: dict[str, str], *rules: dict[str, Any], dataset: str = "snli", labels: Any = None) -> Answer:
-    (only,) = teacher(*rules, labels=labels).answer([SourceRow(7, dataset, "default", source)])
+    answering = teacher(*rules, labels=labels)
+    (only,) = answering.answer([answering.prepare(SourceRow(7, dataset, "default", source))])
     assert only.link_id == 7
     return only
 
@@ -47,10 +49,12 @@ NLI = ["entailment", "neutral", "contradiction"]
 def test_the_first_rule_that_fits_renders_the_example() -> None:
     given = answer({"premise": "It rains.", "label": "0", "a.b": "x"}, PAIRS, ANY, labels=NLI)
     assert given.parsed == ParsedExample("Premise: It rains.", "entailment")
-    assert given.raw is not None
-    assert json.loads(given.raw) == {"input": "Premise: It rains.", "output": "0"}
-    assert given.usage.cost == Decimal(0)
-    assert given.usage.prompt_tokens is None
+    assert given.reading == Reading.STRICT
+    assert given.reply.text is not None
+    assert json.loads(given.reply.text) == {"input": "Premise: It rains.", "output": "0"}
+    assert given.reply.response_form is None
+    assert given.reply.usage.cost == Decimal(0)
+    assert given.reply.usage.prompt_tokens is None
 
 
 @pytest.mark.parametrize(
@@ -70,7 +74,7 @@ def test_globs_name_datasets_with_case() -> None:
 def test_no_rule_names_the_columns_there_are() -> None:
     given = answer({"question": "q", "answer": "a"}, PAIRS)
     assert given.reject_reason == "no_rule_fits: snli has the columns question, answer"
-    assert given.raw is None
+    assert given.reply.text is None
 
 
 @pytest.mark.parametrize(
@@ -83,14 +87,14 @@ def test_a_label_map_is_exact_or_without_case(label: str, output: str) -> None:
     assert parsed.output == output
 
 
-def test_a_label_out_of_map_or_set_is_rejected_by_name() -> None:
-    assert answer({"premise": "p", "label": "-1"}, PAIRS).reject_reason == "label_not_mapped: '-1'"
-    given = answer({"a.b": "x", "tag": "maybe"}, ANY, labels=NLI)
-    assert given.reject_reason == "label_not_in_set: 'maybe'"
-    assert given.raw == '{"input": "x", "output": "maybe"}'
-    spelled = answer({"a.b": "x", "tag": "Neutral"}, ANY, labels=NLI).parsed
-    assert spelled is not None
-    assert spelled.output == "neutral"
+def test_a_label_out_of_the_map_is_rejected_by_name() -> None:
+    given = answer({"premise": "p", "label": "-1"}, PAIRS)
+    assert given.reject_reason == "label_not_mapped: '-1'"
+    assert given.reply.text == '{"input": "Premise: p", "output": "-1"}'
+
+
+def test_a_label_out_of_the_set_is_left_for_the_check() -> None:
+    assert answer({"a.b": "x", "tag": "maybe"}, ANY, labels=NLI).parsed == ParsedExample("x", "maybe")
 
 
 def test_an_empty_side_is_rejected_by_name() -> None:
@@ -129,17 +133,35 @@ def test_a_column_may_be_called_row_or_range() -> None:
 
 def test_answers_keep_their_rows() -> None:
     rows = [SourceRow(link, "d", "c", {"a.b": str(link)}) for link in (5, 3, 9)]
-    answers = list(teacher(ANY).answer(rows))
+    answering = teacher(ANY)
+    answers = list(answering.answer([answering.prepare(row) for row in rows]))
     assert [(a.link_id, a.parsed and a.parsed.input) for a in answers] == [(5, "5"), (3, "3"), (9, "9")]
 
 
 def test_the_prompt_hash_tells_rows_apart_and_equal_rows_together() -> None:
     one, same, other = (
-        answer({"a.b": text}, ANY, dataset=dataset).prompt_hash
+        answer({"a.b": text}, ANY, dataset=dataset).prepared.prompt_hash
         for text, dataset in (("x", "d"), ("x", "d"), ("y", "d"))
     )
     assert one == same != other
     assert len(one) == 32
+
+
+def test_a_row_is_made_ready_whole_and_costs_nothing() -> None:
+    answering, source = teacher(ANY), SourceRow(1, "d", "c", {"a.b": "x" * 100_000})
+    prepared = answering.prepare(source)
+    assert prepared.row is source
+    assert (prepared.messages, prepared.cuts, prepared.most) == ([], {}, Usage(0, 0, Decimal(0)))
+    assert answering.whole_row_bytes > 10**15
+    assert (answering.in_flight, answering.reusable) == (1, False)
+    assert answering.price(1000, 1000) == answering.prompt_tokens(prepared) == 0
+
+
+def test_a_reply_given_before_is_read_as_one_given_now() -> None:
+    answering = teacher(PAIRS)
+    prepared = [answering.prepare(SourceRow(1, "snli", "c", {"premise": "p", "label": label})) for label in ("0", "9")]
+    for one, given in zip(prepared, answering.answer(prepared), strict=True):
+        assert answering.read(one, given.reply) == given
 
 
 def test_the_identity_has_the_rules() -> None:

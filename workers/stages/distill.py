@@ -41,6 +41,9 @@ class DistillStage:
     queue = queue.DISTILL
     batch = 1
     writers = 1
+    alone = True
+    finishes = False
+    claiming = None
 
     def __init__(
         self,

@@ -27,6 +27,9 @@ class EmbedStage:
     queue = queue.EMBED
     batch = 8
     writers = 1
+    alone = True
+    finishes = False
+    claiming = None
 
     def __init__(self, engine: Engine, load_encoder: Callable[[int], Encoder]) -> None:
         self.engine = engine

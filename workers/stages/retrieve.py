@@ -29,6 +29,9 @@ class RetrieveStage:
     batch = 256
     # Most of writing is the server checking the keys of links, on one core a connection.
     writers = 2
+    alone = True
+    finishes = False
+    claiming = None
 
     def __init__(self, engine: Engine, load_encoder: Callable[[int], Encoder]) -> None:
         self.engine = engine

@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rebase_db import queue
+from rebase_db.check.example import first_failure
+from rebase_db.check.store import register_checks, write_results
+from rebase_db.check.verdict import Candidate
+from rebase_db.errors import RebaseError
 from rebase_db.faults import FaultPoint, reach
-from rebase_db.transform.store import RowReader, outcome_of, register_teacher, write_answers
+from rebase_db.outcomes import Release
+from rebase_db.transform.batch import Batch, plan_batch
+from rebase_db.transform.budget import is_exhausted, is_limited
+from rebase_db.transform.provider import Usage
+from rebase_db.transform.reservation import (
+    Spent,
+    claim_within,
+    exhaust_if_full,
+    lane_has_room,
+    settle,
+    spent_on,
+)
+from rebase_db.transform.rows import RowReader
+from rebase_db.transform.store import outcome_of, register_teacher, write_answers
+from rebase_db.transform.stored import same_reply
+from workers.arrivals import arrivals
 from workers.stage import Result
 
 if TYPE_CHECKING:
@@ -16,12 +36,15 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from rebase_db.check.example import Result as CheckResult
+    from rebase_db.check.store import CheckIds
     from rebase_db.lease import Lease
-    from rebase_db.queue import Claim, Lane
-    from rebase_db.transform.teacher import Answer, Teacher
+    from rebase_db.queue import Claim, Lane, Place
+    from rebase_db.transform.teacher import Answer, Prepared
+    from workers.models import Teaching
 
-ANSWERS_A_COMMIT = 64
-"""A crash loses at most this many answers that were already given."""
+ANSWERS_A_COMMIT = 256
+LEAST_BATCH = 16
 
 
 class TransformStage:
@@ -30,61 +53,207 @@ class TransformStage:
     Args:
         engine: The database.
         lease: The worker.
-        stopping: Once set, answers that are there are kept and no more are waited for.
-        load_teacher: The teacher of a task version.
+        stopping: Once set, no more is asked; what is under way is waited for and kept.
+        load: Teacher and checks of a task version.
+        finish_lane: Told the lane when it may have nothing left to claim, outside any transaction: what compares
+            examples with each other is checked then. Whether rows may have become claimable by that.
     """
 
     queue = queue.TRANSFORM
     batch = 256
     writers = 1
+    alone = False
+    finishes = True
 
     def __init__(
-        self, engine: Engine, lease: Lease, stopping: threading.Event, load_teacher: Callable[[int], Teacher]
+        self,
+        engine: Engine,
+        lease: Lease,
+        stopping: threading.Event,
+        load: Callable[[int], Teaching],
+        finish_lane: Callable[[Lane], bool] = lambda _: False,
     ) -> None:
         self.engine = engine
         self.lease = lease
         self.stopping = stopping
-        self.load_teacher = load_teacher
+        self.load = load
+        self.finish_lane = finish_lane
         self.rows = RowReader()
+        self.claiming = self
+        self._registered: dict[int, tuple[Teaching, _Ids]] = {}
+        # Planned with the claim, by its first link and attempt.
+        self._planned: dict[tuple[int, int], Batch] = {}
 
     def prepare(self, lane: Lane) -> None:
         """Load the teacher."""
-        self.load_teacher(lane[0])
+        self._ids(lane)
+
+    def batch_of(self, lane: Lane) -> int:
+        """As many rows as keep the teacher busy: a worker that dies loses sight of no more calls than it must."""
+        teacher = self.load(lane[0]).teacher
+        return max(teacher.in_flight, LEAST_BATCH) if teacher.reusable else self.batch
+
+    def claim(self, lane: Lane, limit: int, after: Place) -> list[Claim] | None:
+        """Claim as far as the budget goes; None where there is none."""
+        teaching, ids = self._ids(lane)
+        planned = Batch()
+
+        def weigh(connection: Connection, claims: Sequence[Claim]) -> Mapping[int, Usage]:
+            nonlocal planned
+            planned = self._plan(connection, teaching, ids, claims)
+            return planned.most
+
+        with self.engine.begin() as connection:
+            if not is_limited(connection, lane[0]):
+                return None
+            claims, full = claim_within(connection, self.lease.worker_id, lane, limit, after, weigh)
+        if claims:
+            self._planned[claims[0].item_id, claims[0].attempt] = planned
+        elif full and not self.finish_lane(lane):
+            with self.engine.begin() as connection:
+                exhaust_if_full(connection, lane)
+        return claims
+
+    def spent(self, lane: Lane) -> bool:
+        """Whether the budget has nothing left for another row."""
+        with self.engine.connect() as connection:
+            return is_exhausted(connection, lane[0])
 
     def handle(self, lane: Lane, claims: Sequence[Claim]) -> Iterator[Result]:
         """Ask for all claimed rows and give the answers back as they come in."""
-        teacher = self.load_teacher(lane[0])
-        with self.engine.begin() as connection:
-            rows = self.rows.read(connection, claims)
-            teacher_id, prompt_id = register_teacher(connection, teacher)
-        held = {claim.item_id: claim for claim in claims}
-        answers: list[Answer] = []
-        with closing(teacher.answer(rows)) as given:  # type: ignore[type-var]
-            for answer in given:
-                reach(FaultPoint.TRANSFORM_ANSWERED)
-                answers.append(answer)
-                if self.stopping.is_set():
-                    break
-                if len(answers) == ANSWERS_A_COMMIT:
-                    yield self._result(held, answers, teacher_id, prompt_id)
-                    answers = []
-        if answers:
-            yield self._result(held, answers, teacher_id, prompt_id)
-
-    def _result(
-        self, claims: Mapping[int, Claim], answers: Sequence[Answer], teacher_id: int, prompt_id: int
-    ) -> Result:
-        def write(connection: Connection, held: Collection[int]) -> None:
-            write_answers(
-                connection,
-                self.lease.worker_id,
-                claims,
-                [answer for answer in answers if answer.link_id in held],
-                teacher_id=teacher_id,
-                prompt_id=prompt_id,
-            )
-
-        return Result([(claims[answer.link_id], outcome_of(answer)) for answer in answers], write)
+        teaching, ids = self._ids(lane)
+        batch = self._planned.pop((claims[0].item_id, claims[0].attempt), None) if claims else None
+        if batch is None:
+            with self.engine.begin() as connection:
+                batch = self._plan(connection, teaching, ids, claims)
+        work = _Work(self, lane, teaching, ids, batch, {claim.item_id: claim for claim in claims})
+        yield from work.results()
+        with self.engine.connect() as connection:
+            left = lane_has_room(connection, lane)
+        if not left:
+            self.finish_lane(lane)
 
     def close(self) -> None:
         """Nothing to let go of: the teacher is the caller's."""
+
+    def _plan(self, connection: Connection, teaching: Teaching, ids: _Ids, claims: Sequence[Claim]) -> Batch:
+        return plan_batch(connection, self.rows, teaching.teacher, ids.teacher, [claim.item_id for claim in claims])
+
+    def _ids(self, lane: Lane) -> tuple[Teaching, _Ids]:
+        teaching = self.load(lane[0])
+        known = self._registered.get(lane[0])
+        if known is not None and known[0] is teaching:
+            return known
+        with self.engine.begin() as connection:
+            teacher_id, prompt_id = register_teacher(connection, teaching.teacher.identity, teaching.teacher.prompt)
+            checks = register_checks(connection, teaching.checker.definitions)
+        self._registered[lane[0]] = teaching, _Ids(teacher_id, prompt_id, checks)
+        return self._registered[lane[0]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ids:
+    teacher: int
+    prompt: int
+    checks: CheckIds
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One batch in hand."""
+
+    stage: TransformStage
+    lane: Lane
+    teaching: Teaching
+    ids: _Ids
+    batch: Batch
+    claims: Mapping[int, Claim]
+    generations: dict[int, int] = field(default_factory=dict)
+    asked: set[int] = field(default_factory=set)
+
+    def results(self) -> Iterator[Result]:
+        """The batch's results; rows that were not asked for are handed back, with what was set aside for them."""
+        if self.batch.stored:
+            yield self._result(self.batch.stored)
+        failure: RebaseError | None = None
+        try:
+            yield from self._ask()
+        except RebaseError as error:
+            failure = error
+        unasked = [each.link_id for each in self.batch.ask if each.link_id not in self.asked]
+        # Of prompts that were not answered: whichever of the rows is claimed next asks again.
+        unasked += [each.link_id for others in self.batch.same.values() for each in others]
+        if unasked:
+            yield self._handed_back(unasked)
+        if failure is not None:
+            raise failure
+
+    def _ask(self) -> Iterator[Result]:
+        answered = self.teaching.teacher.answer(self._feed())
+        with closing(arrivals(answered, ANSWERS_A_COMMIT)) as arriving:  # type: ignore[type-var]
+            for answers in arriving:
+                for _ in answers:
+                    reach(FaultPoint.TRANSFORM_ANSWERED)
+                yield self._result(answers)
+                same = [each for answer in answers for each in self._same(answer)]
+                if same:
+                    yield self._result(same)
+
+    def _feed(self) -> Iterator[Prepared]:
+        """Rows as the teacher has room for them; none more once this worker is to stop."""
+        for each in self.batch.ask:
+            if self.stage.stopping.is_set():
+                return
+            self.asked.add(each.link_id)
+            yield each
+
+    def _same(self, answer: Answer) -> Iterator[Answer]:
+        """Answers for the rows with the prompt of one that was just answered and written."""
+        generation_id = self.generations.get(answer.link_id)
+        if answer.reply.error is None and generation_id is not None:
+            for each in self.batch.same.pop(answer.prepared.prompt_hash, ()):
+                again = self.teaching.teacher.read(each, same_reply(answer.reply, each.link_id))
+                yield replace(again, reused_from=generation_id)
+
+    def _result(self, answers: Sequence[Answer]) -> Result:
+        checked = {answer.link_id: self._check(answer) for answer in answers}
+
+        def write(connection: Connection, held: Collection[int]) -> None:
+            mine = [answer for answer in answers if answer.link_id in held]
+            written = write_answers(
+                connection,
+                self.stage.lease.worker_id,
+                self.claims,
+                mine,
+                teacher_id=self.ids.teacher,
+                prompt_id=self.ids.prompt,
+            )
+            results = {example_id: checked[link_id] for link_id, example_id in written.examples.items()}
+            write_results(connection, self.ids.checks, results)
+            self._settle(
+                connection,
+                {answer.link_id: spent_on(answer.reply) for answer in mine if answer.reused_from is None},
+            )
+            self.generations.update(written.generations)
+
+        outcomes = [
+            (self.claims[answer.link_id], outcome_of(answer, first_failure(checked[answer.link_id])))
+            for answer in answers
+        ]
+        return Result(outcomes, write)
+
+    def _check(self, answer: Answer) -> list[CheckResult]:
+        if answer.parsed is None:
+            return []
+        found, columns = answer.parsed, answer.prepared.row.columns
+        return self.teaching.checker.check(Candidate(0, found.input, found.output, found.rationale, columns))
+
+    def _handed_back(self, link_ids: Sequence[int]) -> Result:
+        def write(connection: Connection, held: Collection[int]) -> None:
+            self._settle(connection, {link_id: Usage(0, 0) for link_id in link_ids if link_id in held})
+
+        return Result([(self.claims[link_id], Release()) for link_id in link_ids], write)
+
+    def _settle(self, connection: Connection, usages: Mapping[int, Usage | None]) -> None:
+        spent = [Spent(link_id, self.claims[link_id].attempt, usage) for link_id, usage in usages.items()]
+        settle(connection, self.lane[0], self.stage.lease.worker_id, spent)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from decimal import Decimal  # noqa: TC003 - pydantic reads the annotation
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from rebase_db.transform.teacher import Usage, storable
-
-_MILLION = 1_000_000
+from rebase_db.transform.teacher import storable
 
 
 class _Message(BaseModel):
@@ -25,6 +22,12 @@ class _Choice(BaseModel):
 class _Counts(BaseModel):
     prompt_tokens: int | None = Field(default=None, ge=0)
     completion_tokens: int | None = Field(default=None, ge=0)
+
+    @property
+    def total(self) -> int | None:
+        if self.prompt_tokens is None or self.completion_tokens is None:
+            return None
+        return self.prompt_tokens + self.completion_tokens
 
 
 class Completion(BaseModel):
@@ -54,13 +57,6 @@ class Completion(BaseModel):
     def finish_reason(self) -> str | None:
         """`stop`, `length`, `content_filter`, or what else the server calls it."""
         return self.choices[0].finish_reason
-
-    def usage_at(self, input_price: Decimal | None, output_price: Decimal | None) -> Usage:
-        """Tokens, and what they cost at prices per million; no cost without both counts and both prices."""
-        prompt, completion = self.usage.prompt_tokens, self.usage.completion_tokens
-        if prompt is None or completion is None or input_price is None or output_price is None:
-            return Usage(prompt, completion)
-        return Usage(prompt, completion, (prompt * input_price + completion * output_price) / _MILLION)
 
 
 def read_completion(body: bytes) -> Completion | None:

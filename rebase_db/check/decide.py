@@ -1,0 +1,78 @@
+"""Which examples are kept out by what checks said last: moves links between accepted and rejected, never an example."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import update
+
+from rebase_db.control import transition, wake
+from rebase_db.queue import TRANSFORM
+from rebase_db.schema import Budget, RetrievalLink, TaskVersion
+from rebase_db.transform.store import FAILED_CHECK
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from rebase_db.check.current import CurrentExample, NewestResult
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """How many examples were kept out that were accepted before, and the other way round."""
+
+    kept_out: int
+    let_in: int
+
+    def __add__(self, other: Decided) -> Decided:
+        return Decided(self.kept_out + other.kept_out, self.let_in + other.let_in)
+
+
+NOTHING = Decided(0, 0)
+
+
+def decide(
+    connection: Connection,
+    task_version_id: int,
+    examples: Sequence[CurrentExample],
+    results: Mapping[int, Mapping[str, NewestResult]],
+    checks: Collection[str],
+) -> Decided:
+    """Move the links of examples as their newest results want it; `checks` are the names of those that count."""
+    failing: dict[str, list[int]] = defaultdict(list)
+    passing: list[int] = []
+    for example in examples:
+        found = results.get(example.example_id, {})
+        failed = next((name for name in checks if name in found and found[name].verdict == "fail"), None)
+        if failed is not None and example.state != "rejected":
+            failing[failed].append(example.link_id)
+        elif failed is None and example.state == "rejected":
+            passing.append(example.link_id)
+    kept_out = sum(
+        transition(
+            connection,
+            TRANSFORM,
+            "fail_check",
+            ("transformed", "distilled"),
+            RetrievalLink.link_id.in_(link_ids),
+            {"error": f"{name}: {FAILED_CHECK}"},
+        )
+        for name, link_ids in failing.items()
+    )
+    let_in = (
+        transition(
+            connection, TRANSFORM, "pass_check", ("rejected",), RetrievalLink.link_id.in_(passing), {"error": None}
+        )
+        if passing
+        else 0
+    )
+    if kept_out:
+        # Others may be wanted in their place.
+        task = update(Budget).where(Budget.task_id == TaskVersion.task_id, Budget.exhausted_at.is_not(None))
+        connection.execute(task.where(TaskVersion.task_version_id == task_version_id).values(exhausted_at=None))
+        wake(connection)
+    return Decided(kept_out, let_in)

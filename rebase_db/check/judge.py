@@ -1,0 +1,179 @@
+"""A language model as judge: asked once about each example that nothing else keeps out, within the task's budget."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import insert, select
+
+from rebase_db.check.store import register_checks, write_results
+from rebase_db.check.verdict import CheckDefinition, Finding
+from rebase_db.schema import Judgement as JudgementTable
+from rebase_db.transform.judge_prompt import SCHEMA, Judgement, messages, read_judgement, template
+from rebase_db.transform.prompt import prompt_hash
+from rebase_db.transform.provider import Request
+from rebase_db.transform.reservation import Spent, reserve, settle, spent_on
+from rebase_db.transform.store import call_values, register_teacher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection, Engine
+
+    from rebase_db.check.current import CurrentExample
+    from rebase_db.check.passing import Pass
+    from rebase_db.task.checks import Judge
+    from rebase_db.task.teachers import LanguageModelSpec
+    from rebase_db.transform.provider import Messages, Provider, Reply
+
+# What of a model's section shapes no answer.
+_SHAPELESS = {
+    "api_key_env", "concurrency", "timeout_seconds", "max_retries", "requests_per_minute", "tokens_per_minute", "batch",
+    "input_price", "output_price", "gpu_memory_utilization", "tensor_parallel_size", "enforce_eager", "device",
+}  # fmt: skip
+_ROUNDS = 4
+"""Rounds of requests between two commits: what a crash can lose sight of."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    example: CurrentExample
+    messages: Messages
+    prompt_hash: bytes
+
+
+def judge_examples(
+    engine: Engine, worker_id: int, made: Pass, settings: Judge, provider_of: Callable[[LanguageModelSpec], Provider]
+) -> None:
+    """Have a judge give points to examples that have none, as far as the task's budget goes.
+
+    Points are stored as judgements, apart from the line that is drawn across them, so moving that asks nobody again. An
+    example without an answer keeps its place, and is asked about again next time.
+
+    Raises:
+        TeacherError: The judge cannot be had here, or refuses to serve.
+    """
+    definition = CheckDefinition(
+        "judge",
+        {
+            "action": settings.action,
+            "points": settings.points,
+            "model": settings.model.model_dump(mode="json", exclude=_SHAPELESS),
+            "prompt": template().content_hash.hex(),
+            "version": 1,
+        },
+    )
+    missing = [each for each in made.without(definition) if not made.fails(each)]
+    if not missing:
+        return
+    provider = provider_of(settings.model)
+    with engine.begin() as connection:
+        teacher_id, prompt_id = register_teacher(connection, provider.identity, template())
+    questions = [_ask_about(made, each) for each in missing]
+    asking = _Asking(engine, worker_id, made, definition, provider, teacher_id, prompt_id)
+    open_questions = asking.answered_before(questions)
+    step = provider.limits.in_flight * _ROUNDS
+    for start in range(0, len(open_questions), step):
+        if not asking.ask(open_questions[start : start + step]):
+            return
+
+
+def _ask_about(made: Pass, example: CurrentExample) -> _Question:
+    asked = messages(made.file, example.input, example.output, example.rationale)
+    return _Question(example, asked, prompt_hash(asked, SCHEMA))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    engine: Engine
+    worker_id: int
+    made: Pass
+    definition: CheckDefinition
+    provider: Provider
+    teacher_id: int
+    prompt_id: int
+
+    def answered_before(self, questions: Sequence[_Question]) -> list[_Question]:
+        """Take the points that are stored; the questions that are left."""
+        with self.engine.connect() as connection:
+            found = connection.execute(
+                select(
+                    JudgementTable.example_id,
+                    JudgementTable.prompt_hash,
+                    JudgementTable.judgement_id,
+                    JudgementTable.points,
+                    JudgementTable.reason,
+                )
+                .where(
+                    JudgementTable.example_id.in_([each.example.example_id for each in questions]),
+                    JudgementTable.teacher_id == self.teacher_id,
+                    JudgementTable.outcome == "judged",
+                )
+                .order_by(JudgementTable.judgement_id)
+            )
+            stored = {(row.example_id, bytes(row.prompt_hash)): row for row in found}
+        left = []
+        for each in questions:
+            row = stored.get((each.example.example_id, each.prompt_hash))
+            if row is None:
+                left.append(each)
+            else:
+                self._add(each, Judgement(row.points, row.reason), row.judgement_id)
+        return left
+
+    def ask(self, questions: Sequence[_Question]) -> bool:
+        """Ask and write what came of it; whether the budget sufficed."""
+        limits = self.provider.limits
+        by_link = {each.example.link_id: each for each in questions}
+        most = {
+            link_id: limits.usage(self.provider.most_tokens(each.messages), limits.answer_tokens)
+            for link_id, each in by_link.items()
+        }
+        with self.engine.begin() as connection:
+            paid = reserve(connection, self.made.lane[0], self.worker_id, most)
+        requests = [Request(link_id, by_link[link_id].messages) for link_id in paid]
+        replies: list[Reply] = []
+        try:
+            with closing(self.provider.ask(requests, SCHEMA, "judgement")) as given:  # type: ignore[type-var]
+                replies.extend(given)
+        finally:
+            silent = set(paid) - {reply.key for reply in replies}
+            with self.engine.begin() as connection:
+                for reply in replies:
+                    self._write(connection, by_link[reply.key], reply)
+                spent = [Spent(reply.key, None, spent_on(reply)) for reply in replies]
+                spent += [Spent(link_id, None, None) for link_id in silent]
+                settle(connection, self.made.lane[0], self.worker_id, spent)
+                # With the judgements, so that the points of a finished call are never without their verdict.
+                write_results(connection, register_checks(connection, [self.definition]), self.made.results)
+                self.made.results.clear()
+        return len(paid) == len(questions)
+
+    def _write(self, connection: Connection, question: _Question, reply: Reply) -> None:
+        said = None if reply.error is not None else read_judgement(reply)
+        points, outcome, reason = None, "error", reply.error
+        if isinstance(said, Judgement):
+            points, outcome, reason = said.points, "judged", said.reason
+        elif said is not None:
+            outcome, reason = "rejected", str(said)
+        values: dict[str, Any] = call_values(reply, question.prompt_hash) | {
+            "example_id": question.example.example_id,
+            "teacher_id": self.teacher_id,
+            "prompt_id": self.prompt_id,
+            "worker_id": self.worker_id,
+            "points": points,
+            "outcome": outcome,
+            "reason": reason,
+        }
+        judgement_id = connection.execute(
+            insert(JudgementTable).values(values).returning(JudgementTable.judgement_id)
+        ).scalar_one()
+        if isinstance(said, Judgement):
+            self._add(question, said, judgement_id)
+
+    def _add(self, question: _Question, said: Judgement, judgement_id: int) -> None:
+        needed = self.definition.parameters["points"]
+        finding = Finding(said.points < needed, said.points, {"points": said.points, "reason": said.reason})
+        self.made.add(self.definition, question.example.example_id, finding, judgement_id)

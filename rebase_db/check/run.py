@@ -1,0 +1,215 @@
+"""Checks every example of a task that was not yet checked as its task file says, and decides anew which are accepted.
+
+Checks of single examples were made when the example was written; here they are made up for where the task file has
+changed since. Those that compare examples are made here only: they depend on what else is there. Nothing is computed
+again that is stored: a result belongs to a definition, and a definition holds all that it depends on. Nor is a model
+asked again: a judge's points are stored apart from the line that is drawn across them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
+
+from rebase_db.check.benchmarks import gram_index, registered
+from rebase_db.check.current import (
+    current_examples,
+    examples_elsewhere,
+    newest_results,
+    source_rows,
+)
+from rebase_db.check.decide import NOTHING, Decided, decide
+from rebase_db.check.define import define
+from rebase_db.check.duplicates import find_duplicates, find_elsewhere
+from rebase_db.check.example import ExampleChecker
+from rebase_db.check.judge import judge_examples
+from rebase_db.check.near_duplicates import find_near_duplicates
+from rebase_db.check.passing import COMPARING, Pass
+from rebase_db.check.similar import compare_with_benchmarks
+from rebase_db.check.store import register_checks, write_results
+from rebase_db.check.verdict import Candidate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sqlalchemy import Engine
+
+    from rebase_db.check.duplicates import Ranked
+    from rebase_db.check.verdict import CheckDefinition, Finding
+    from rebase_db.embed.encoder import Encoder
+    from rebase_db.queue import Lane
+    from rebase_db.task.file import TaskFile
+    from rebase_db.task.teachers import LanguageModelSpec
+    from rebase_db.transform.provider import Provider
+
+LOCK = 0x52454243
+"""First half of the two-part advisory lock under which a task version's examples are compared; the second is its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a pass did: results by name of the check and verdict, over all examples it leaves; and what it decided."""
+
+    examples: int
+    verdicts: Mapping[str, Mapping[str, int]]
+    decided: Decided
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What checks with models are made with: a language model by its spec, the task's encoder; loaded when needed."""
+
+    provider: Callable[[LanguageModelSpec], Provider]
+    encoder: Callable[[], Encoder]
+
+
+def check_examples(engine: Engine, worker_id: int, lane: Lane, file: TaskFile, tools: Tools) -> Checked:
+    """Check the examples of a task version under an encoder, one process at a time, and decide anew.
+
+    No transaction is open while it computes or a model works.
+
+    Raises:
+        TeacherError: The judge refuses to serve; what was found by then is kept.
+    """
+    with _one_at_a_time(engine, lane):
+        made = _begin(engine, file, lane)
+        _check_singly(engine, made)
+        _look_for_benchmarks(engine, made)
+        compare_with_benchmarks(engine, made, tools.encoder)
+        _compare(engine, made)
+        checked = _keep(engine, made)
+        if file.checks.judge is not None:
+            try:
+                judge_examples(engine, worker_id, made, file.checks.judge, tools.provider)
+            finally:
+                # A copy of an example that the judge keeps out stands for itself.
+                _compare(engine, made)
+                checked = _keep(engine, made, checked.decided)
+        return checked
+
+
+def _begin(engine: Engine, file: TaskFile, lane: Lane) -> Pass:
+    with engine.connect() as connection:
+        examples = current_examples(connection, lane)
+        return Pass(file, lane, examples, newest_results(connection, [each.example_id for each in examples]))
+
+
+def _keep(engine: Engine, made: Pass, before: Decided = NOTHING) -> Checked:
+    """Write what was found and decide by what checks said last."""
+    with engine.begin() as connection:
+        write_results(connection, register_checks(connection, made.definitions.values()), made.results)
+        made.results.clear()
+        # As they are now: some may have gone since the pass began.
+        examples = [each for each in current_examples(connection, made.lane) if each.example_id in made.newest]
+        decided = decide(connection, made.lane[0], examples, made.newest, made.definitions)
+    verdicts = {
+        name: Counter(found[name].verdict for found in made.newest.values() if name in found)
+        for name in made.definitions
+    }
+    return Checked(len(examples), verdicts, before + decided)
+
+
+@contextmanager
+def _one_at_a_time(engine: Engine, lane: Lane) -> Iterator[None]:
+    """Of two processes that compare the same examples, the later must see the earlier one's results."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(select(func.pg_advisory_lock(LOCK, lane[0])))
+        try:
+            yield
+        finally:
+            connection.execute(select(func.pg_advisory_unlock(LOCK, lane[0])))
+
+
+def _check_singly(engine: Engine, made: Pass) -> None:
+    checker = ExampleChecker(made.file)
+    missing: dict[int, list[str]] = defaultdict(list)
+    for definition in checker.definitions:
+        for each in made.without(definition):
+            missing[each.example_id].append(definition.name)
+    if not missing:
+        return
+    with engine.connect() as connection:
+        sources = source_rows(connection, list(missing))
+    for each in made.examples:
+        if each.example_id in missing:
+            candidate = Candidate(each.example_id, each.input, each.output, each.rationale, sources[each.example_id])
+            for result in checker.check(candidate, missing[each.example_id]):
+                made.add(result.check, each.example_id, result.finding)
+
+
+def _compare(engine: Engine, made: Pass) -> None:
+    checks = made.file.checks
+    if checks.duplicate.action != "off":
+        _compare_with_others(made, define("duplicate", 1, checks.duplicate), find_duplicates)
+    if checks.near_duplicate.action != "off":
+        near = partial(find_near_duplicates, similarity=checks.near_duplicate.similarity)
+        _compare_with_others(made, define("near_duplicate", 1, checks.near_duplicate), near)
+    if checks.duplicate_elsewhere.action != "off":
+        definition = define("duplicate_elsewhere", 1, checks.duplicate_elsewhere)
+        missing = made.without(definition)
+        if missing:
+            with engine.connect() as connection:
+                others = examples_elsewhere(connection, made.lane[0])
+            for example_id, finding in find_elsewhere([each.ranked for each in missing], others).items():
+                made.add(definition, example_id, finding)
+
+
+def _compare_with_others(
+    made: Pass, definition: CheckDefinition, find: Callable[[list[Ranked], list[Ranked]], Mapping[int, Finding]]
+) -> None:
+    """Compare what is new with all that no other check keeps out.
+
+    New is also what was kept out until now, and what repeats an example that no longer stands before it.
+    """
+    missing = {each.example_id for each in made.without(definition)}
+    standing = {each.example_id: each for each in made.examples if not made.fails(each, COMPARING)}
+    new = missing & standing.keys()
+    for each in standing.values():
+        newest = made.newest[each.example_id].get(definition.name)
+        if each.example_id in missing or newest is None:
+            continue
+        if newest.other_example_id is None:
+            if each.state == "rejected" and newest.verdict == "pass":
+                new.add(each.example_id)
+            continue
+        other = standing.get(newest.other_example_id)
+        if other is None or other.ranked.place > each.ranked.place:
+            new.add(each.example_id)
+            if other is not None:
+                new.add(other.example_id)
+    if not new:
+        return
+    known = [each.ranked for each in standing.values() if each.example_id not in new]
+    found = find(known, [standing[example_id].ranked for example_id in new])
+    for example_id, finding in found.items():
+        made.add(definition, example_id, finding)
+
+
+def _look_for_benchmarks(engine: Engine, made: Pass) -> None:
+    checks = made.file.checks
+    with engine.connect() as connection:
+        benchmarks = list(registered(connection))
+        if not benchmarks:
+            return
+        for name, settings in (
+            ("contaminated_example", checks.contaminated_example),
+            ("contaminated_source", checks.contaminated_source),
+        ):
+            if settings.action == "off":
+                continue
+            definition = define(name, 1, settings, benchmarks=benchmarks)
+            missing = made.without(definition)
+            if not missing:
+                continue
+            index = gram_index(connection, settings.words)
+            rows = source_rows(connection, [each.example_id for each in missing])
+            connection.rollback()  # nothing is held while the rest is computed
+            for each in missing:
+                own = {"input": each.input, "output": each.output, "rationale": each.rationale or ""}
+                texts = own if name == "contaminated_example" else rows[each.example_id]
+                made.add(definition, each.example_id, index.find_in(texts, settings.overlap))

@@ -1,0 +1,175 @@
+"""Models that run in this process: where their files are, which files those are, and how messages become tokens."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rebase_db.errors import TeacherError
+from rebase_db.hashing import content_hash, file_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rebase_db.transform.provider import Messages
+
+_PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")  # no pickles, no code
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A folder as transformers saves one, and what tells its content from another's.
+
+    Attributes:
+        name: Hub name, or the folder as the user wrote it.
+        folder: Where the files are.
+        revision: Commit on the hub; `local` for a folder.
+        files_hash: 32 bytes over weights, tokenizer, chat template and settings; None where the commit says it all.
+    """
+
+    name: str
+    folder: Path
+    revision: str
+    files_hash: bytes | None
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """The part of a provider's identity that says which files answered."""
+        return {"revision": self.revision} | ({"files_hash": self.files_hash.hex()} if self.files_hash else {})
+
+
+def find_model(name: str, revision: str | None) -> ModelFiles:
+    """Find a model's files, downloading them from the hub where they are not cached.
+
+    Raises:
+        TeacherError: There is no such folder or model, it has no weights as safetensors, or the hub cannot be reached.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if revision is not None:
+            raise TeacherError(f"the folder {name} has no revision {revision}", hint="Leave the revision out.")
+        files = ModelFiles(name, folder, "local", _files_hash(folder))
+    else:
+        folder = _download(name, revision)
+        files = ModelFiles(name, folder, folder.name, None)
+    if not (folder / "config.json").is_file():
+        raise TeacherError(f"{name} holds no model: there is no config.json", hint="Name a folder transformers saved.")
+    if not any(folder.glob("*.safetensors")):
+        raise TeacherError(
+            f"the model {name} has no weights in safetensors form",
+            hint="Use a revision with model.safetensors, or load and save it once with transformers.",
+        )
+    return files
+
+
+def _files_hash(folder: Path) -> bytes:
+    """Over more than the weights, unlike an encoder's: chat template and sampling settings shape replies too."""
+    paths = sorted({path for pattern in _PATTERNS for path in folder.glob(pattern) if path.is_file()})
+    return content_hash("model-files/v1", [[path.name, file_hash(path).hex()] for path in paths])
+
+
+def _download(name: str, revision: str | None) -> Path:
+    """The cached or fresh snapshot of a hub model; its folder is named after the commit."""
+    import httpx  # the client of huggingface_hub: its errors come through where a download breaks off
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    wanted = f"{name} at revision {revision}" if revision else name
+    try:
+        # One pattern does not reach into folders: what lies there are other forms of the same weights.
+        path = snapshot_download(name, revision=revision, allow_patterns=list(_PATTERNS), ignore_patterns=["*/*"])
+    except HFValidationError:
+        problem, hint = f"{name} is neither a folder nor the name of a model", "Names look like owner/model."
+    except GatedRepoError:
+        problem = f"the hub gives {wanted} only to accounts that accepted its terms"
+        hint = "Accept them on the model's page, then log in with `hf auth login`."
+    except RevisionNotFoundError:
+        problem, hint = f"the hub has the model {name}, but not its revision {revision}", "Use a commit, tag or branch."
+    except RepositoryNotFoundError:
+        problem, hint = f"there is no model {name}, neither a folder nor on the hub", "Check the spelling."
+    except LocalEntryNotFoundError:
+        problem = f"the model {wanted} is neither a folder nor in the local cache, and the hub cannot be reached"
+        hint = "Check the name and the network."
+    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
+        problem = f"the model {wanted} cannot be fetched from the hub: {str(error).partition(chr(10))[0]}"
+        hint = "Try again later; what was fetched is kept."
+    else:
+        return Path(path)
+    raise TeacherError(problem, hint=hint)
+
+
+class ChatTokens:
+    """Messages as the tokens a model is given: its own chat template, ending where its answer begins.
+
+    A copy of the tokenizer of its own, whose padding and truncation nobody changes: any thread may count.
+
+    Raises:
+        TeacherError: The tokenizer cannot be loaded or has no chat template.
+    """
+
+    def __init__(self, files: ModelFiles) -> None:
+        from transformers import AutoTokenizer
+
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise TeacherError(f"the tokenizer of {files.name} cannot be loaded: {first_line(error)}") from error
+        if not self.tokenizer.chat_template:
+            raise TeacherError(
+                f"the model {files.name} has no chat template, so it cannot be told who says what",
+                hint="Use the instruction-tuned form of the model.",
+            )
+        self._special = sorted(
+            {
+                token.content
+                for token in self.tokenizer.added_tokens_decoder.values()
+                if token.special and len(token.content) > 1
+            },
+            key=len,
+            reverse=True,
+        )
+
+    def ids(self, messages: Messages) -> list[int]:
+        """The prompt's tokens; a message that spells a special token, such as the end of a turn, spells it as text."""
+        safe = [message | {"content": self._spelled_out(message["content"])} for message in messages]
+        ids = self.tokenizer.apply_chat_template(safe, add_generation_prompt=True, tokenize=True, return_dict=False)
+        return list(ids)
+
+    def _spelled_out(self, text: str) -> str:
+        # Otherwise the text of a row could end its message and begin another, in the name of whom it likes.
+        for token in self._special:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+        return text
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, on one line of a few hundred characters."""
+    from rebase_db.transform.teacher import shorten
+
+    text = str(error).strip()
+    return shorten(text.partition("\n")[0] if text else type(error).__name__, 300)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep transformers' talk and progress bars off the terminal, errors excepted."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
