@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import closing, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
@@ -18,11 +19,11 @@ class _End:
         self.error = error
 
 
-def arrivals(items: Iterator[T], most: int) -> Iterator[list[T]]:
-    """Groups of up to `most` items: all that came while the one before was dealt with, at least one.
+def arrivals(items: Iterator[T], most: int, linger_seconds: float = 0.0) -> Iterator[list[T]]:
+    """Groups of up to `most` items: what came while the group before was dealt with, and `linger_seconds` more.
 
-    So nothing that is there waits for what is not, and what is slow to write is written in larger groups. The iterator
-    is read in a thread of its own, and closed there: once this is closed, with the next item that comes.
+    So nothing that is there waits long for what is not, and what is slow to write is written in larger groups. The
+    iterator is read in a thread of its own, and closed there: once this is closed, with the next item that comes.
     """
     arrived: SimpleQueue[T | _End] = SimpleQueue()
     closed = threading.Event()
@@ -43,9 +44,10 @@ def arrivals(items: Iterator[T], most: int) -> Iterator[list[T]]:
     try:
         while True:
             group = [arrived.get()]
+            until = time.monotonic() + linger_seconds
             with suppress(Empty):
                 while len(group) < most and not isinstance(group[-1], _End):
-                    group.append(arrived.get_nowait())
+                    group.append(arrived.get(timeout=max(until - time.monotonic(), 0)))
             found = [item for item in group if not isinstance(item, _End)]
             if found:
                 yield found

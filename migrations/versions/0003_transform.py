@@ -100,7 +100,6 @@ def upgrade() -> None:
         sa.CheckConstraint("verdict IN ('pass', 'warn', 'fail')", name="verdict"),
     )
     op.create_index("check_result_example_id_check_id_idx", "check_result", ["example_id", "check_id"])
-    op.create_index("check_result_check_id_verdict_idx", "check_result", ["check_id", "verdict"])
     _create_budget()
     for table, columns in GUARDED.items():
         _guard(table, columns)

@@ -14,7 +14,7 @@ from rebase_db.schema import Judgement as JudgementTable
 from rebase_db.transform.judge_prompt import SCHEMA, Judgement, messages, read_judgement, template
 from rebase_db.transform.prompt import prompt_hash
 from rebase_db.transform.provider import Request
-from rebase_db.transform.reservation import Spent, reserve, settle, spent_on
+from rebase_db.transform.reservation import Spent, lock_task, reserve, settle, spent_on
 from rebase_db.transform.store import call_values, register_teacher
 
 if TYPE_CHECKING:
@@ -141,6 +141,7 @@ class _Asking:
         finally:
             silent = set(paid) - {reply.key for reply in replies}
             with self.engine.begin() as connection:
+                lock_task(connection, self.made.lane[0])
                 for reply in replies:
                     self._write(connection, by_link[reply.key], reply)
                 spent = [Spent(reply.key, None, spent_on(reply)) for reply in replies]

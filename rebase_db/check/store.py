@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert
+from psycopg.types.json import Jsonb
 
 from rebase_db.database.registry import find_or_insert
 from rebase_db.schema import CheckDefinition as CheckDefinitionTable
-from rebase_db.schema import CheckResult
+from rebase_db.sql import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,18 +37,18 @@ def register_checks(connection: Connection, definitions: Iterable[CheckDefinitio
 
 def write_results(connection: Connection, ids: CheckIds, results: Mapping[int, Sequence[Result]]) -> None:
     """Write what checks said of examples, by example."""
-    values = [
+    found = [(example_id, result) for example_id, given in results.items() for result in given]
+    if not found:
+        return
+    connection.exec_driver_sql(
+        named("write_results"),
         {
-            "example_id": example_id,
-            "check_id": ids[result.check.content_hash],
-            "verdict": result.verdict,
-            "score": result.finding.score,
-            "evidence": dict(result.finding.evidence),
-            "other_example_id": result.finding.other_example_id,
-            "judgement_id": result.judgement_id,
-        }
-        for example_id, found in results.items()
-        for result in found
-    ]
-    if values:
-        connection.execute(insert(CheckResult), values)
+            "example_ids": [example_id for example_id, _ in found],
+            "check_ids": [ids[result.check.content_hash] for _, result in found],
+            "verdicts": [result.verdict for _, result in found],
+            "scores": [result.finding.score for _, result in found],
+            "evidence": [Jsonb(dict(result.finding.evidence)) for _, result in found],
+            "other_example_ids": [result.finding.other_example_id for _, result in found],
+            "judgement_ids": [result.judgement_id for _, result in found],
+        },
+    )

@@ -77,5 +77,4 @@ class CheckResult(Base):
         ForeignKeyConstraint(["judgement_id", "example_id"], ["judgement.judgement_id", "judgement.example_id"]),
         CheckConstraint("verdict IN ('pass', 'warn', 'fail')", name="verdict"),
         Index(None, "example_id", "check_id"),
-        Index(None, "check_id", "verdict"),
     )

@@ -146,14 +146,10 @@ def reserve(connection: Connection, task_version_id: int, worker_id: int, most: 
 
 
 def settle(connection: Connection, task_version_id: int, worker_id: int, spent: Sequence[Spent]) -> None:
-    """Count what calls took, in the transaction that writes what came of them; nothing for a task without a budget."""
-    # Against a budget that is just being set, see `budget.set_budget`.
-    connection.execute(
-        select(Task.task_id)
-        .join(TaskVersion)
-        .where(TaskVersion.task_version_id == task_version_id)
-        .with_for_update(key_share=True, read=True, of=Task)
-    )
+    """Count what calls took, in the transaction that writes what came of them; nothing for a task without a budget.
+
+    Where something was spent, the task must be locked by then, by `write_answers.sql` or `lock_task`.
+    """
     task_id = _lock_budget(connection, task_version_id)
     if task_id is None or not spent:
         return
@@ -167,6 +163,16 @@ def settle(connection: Connection, task_version_id: int, worker_id: int, spent: 
             "tokens": [None if each.usage is None else tokens_of(each.usage) for each in spent],
             "costs": [None if each.usage is None else each.usage.cost for each in spent],
         },
+    )
+
+
+def lock_task(connection: Connection, task_version_id: int) -> None:
+    """Keep a task's first budget from being set until this transaction ends, see `budget.set_budget`."""
+    connection.execute(
+        select(Task.task_id)
+        .join(TaskVersion)
+        .where(TaskVersion.task_version_id == task_version_id)
+        .with_for_update(key_share=True, read=True, of=Task)
     )
 
 

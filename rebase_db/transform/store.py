@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, null, select
+from psycopg.types.json import Jsonb
+from sqlalchemy import func, select
 
 from rebase_db import queue
 from rebase_db.control import revive
 from rebase_db.database.registry import find_or_insert
 from rebase_db.hashing import content_hash
 from rebase_db.outcomes import Done, Fail, Outcome, Reject, Retry, Snooze
-from rebase_db.schema import Example, Generation, Prompt, RetrievalLink, Teacher
+from rebase_db.schema import Generation, Prompt, RetrievalLink, Teacher
+from rebase_db.sql import named
 from rebase_db.transform.teacher import storable
 
 if TYPE_CHECKING:
@@ -80,11 +82,14 @@ def outcome_of(answer: Answer, failed_check: str | None = None) -> Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """What answers became in the database, by link."""
+class CheckedLink:
+    """What one check said of the example of one link."""
 
-    generations: Mapping[int, int]
-    examples: Mapping[int, int]
+    link_id: int
+    check_id: int
+    verdict: str
+    score: float
+    evidence: Mapping[str, Any]
 
 
 def write_answers(
@@ -92,33 +97,56 @@ def write_answers(
     worker_id: int,
     claims: Mapping[int, Claim],
     answers: Sequence[Answer],
+    checked: Sequence[CheckedLink],
     *,
+    task_version_id: int,
     teacher_id: int,
     prompt_id: int,
-) -> Written:
-    """Write answers, in the transaction that moves their links on."""
-    values = [_generation(answer, claims[answer.link_id], worker_id, teacher_id, prompt_id) for answer in answers]
-    generations = dict(
-        connection.execute(insert(Generation).returning(Generation.link_id, Generation.generation_id), values).all()
-    )
-    examples = [
-        {
-            "generation_id": generations[answer.link_id],
-            "link_id": answer.link_id,
-            "input": answer.parsed.input,
-            "output": answer.parsed.output,
-            "rationale": answer.parsed.rationale,
-            "content_hash": example_hash(answer.parsed),
-        }
-        for answer in answers
-        if answer.parsed
-    ]
-    if not examples:
-        return Written(generations, {})
-    return Written(
-        generations,
-        dict(connection.execute(insert(Example).returning(Example.link_id, Example.example_id), examples).all()),
-    )
+) -> dict[int, int]:
+    """Write answers of links of one task version, in the transaction that moves them on; their generations, by link."""
+    calls = [call_values(answer.reply, answer.prepared.prompt_hash) for answer in answers]
+    examples = [answer.parsed for answer in answers]
+    cuts = [{column: [cut.kept, cut.of] for column, cut in answer.prepared.cuts.items()} for answer in answers]
+    values = {
+        "task_version_id": task_version_id,
+        "teacher_id": teacher_id,
+        "prompt_id": prompt_id,
+        "worker_id": worker_id,
+        "link_ids": [answer.link_id for answer in answers],
+        "attempts": [claims[answer.link_id].attempt for answer in answers],
+        "prompt_hashes": [call["prompt_hash"] for call in calls],
+        # What is used again stands where it is used from.
+        "raw_answers": [
+            call["raw_answer"] if answer.reused_from is None else None
+            for call, answer in zip(calls, answers, strict=True)
+        ],
+        "finish_reasons": [call["finish_reason"] for call in calls],
+        "response_forms": [call["response_form"] for call in calls],
+        "prompt_tokens": [call["prompt_tokens"] for call in calls],
+        "completion_tokens": [call["completion_tokens"] for call in calls],
+        "costs": [call["cost"] for call in calls],
+        "latencies": [call["latency_seconds"] for call in calls],
+        "requests": [call["requests"] for call in calls],
+        "failures": [Jsonb(call["failures"]) for call in calls],
+        "maybe_billed": [call["maybe_billed"] for call in calls],
+        "outcomes": [
+            "parsed" if answer.parsed else "rejected" if answer.reject_reason else "error" for answer in answers
+        ],
+        "reasons": [answer.reject_reason or answer.reply.error for answer in answers],
+        "readings": [answer.reading for answer in answers],
+        "cuts": [Jsonb(cut) if cut else None for cut in cuts],
+        "reused_from": [answer.reused_from for answer in answers],
+        "inputs": [example and example.input for example in examples],
+        "outputs": [example and example.output for example in examples],
+        "rationales": [example and example.rationale for example in examples],
+        "content_hashes": [example and example_hash(example) for example in examples],
+        "checked_links": [found.link_id for found in checked],
+        "check_ids": [found.check_id for found in checked],
+        "verdicts": [found.verdict for found in checked],
+        "scores": [found.score for found in checked],
+        "evidence": [Jsonb(dict(found.evidence)) for found in checked],
+    }
+    return dict(connection.exec_driver_sql(named("write_answers"), values).all())
 
 
 def call_values(reply: Reply, prompt_hash: bytes) -> dict[str, Any]:
@@ -136,25 +164,6 @@ def call_values(reply: Reply, prompt_hash: bytes) -> dict[str, Any]:
         "requests": reply.requests,
         "failures": list(reply.failures),
         "maybe_billed": reply.maybe_billed,
-    }
-
-
-def _generation(answer: Answer, claim: Claim, worker_id: int, teacher_id: int, prompt_id: int) -> dict[str, Any]:
-    call = call_values(answer.reply, answer.prepared.prompt_hash)
-    if answer.reused_from is not None:
-        call["raw_answer"] = None  # it stands where it is used from
-    cuts = {column: [cut.kept, cut.of] for column, cut in answer.prepared.cuts.items()}
-    return call | {
-        "link_id": answer.link_id,
-        "attempt": claim.attempt,
-        "teacher_id": teacher_id,
-        "prompt_id": prompt_id,
-        "worker_id": worker_id,
-        "reading": answer.reading,
-        "cuts": cuts or null(),  # SQL's, not JSON's
-        "reused_from": answer.reused_from,
-        "outcome": "parsed" if answer.parsed else "rejected" if answer.reject_reason else "error",
-        "reason": answer.reject_reason or answer.reply.error,
     }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rebase_db import queue
 from rebase_db.check.example import first_failure
-from rebase_db.check.store import register_checks, write_results
+from rebase_db.check.store import register_checks
 from rebase_db.check.verdict import Candidate
 from rebase_db.errors import RebaseError
 from rebase_db.faults import FaultPoint, reach
@@ -25,7 +25,7 @@ from rebase_db.transform.reservation import (
     spent_on,
 )
 from rebase_db.transform.rows import RowReader
-from rebase_db.transform.store import outcome_of, register_teacher, write_answers
+from rebase_db.transform.store import CheckedLink, outcome_of, register_teacher, write_answers
 from rebase_db.transform.stored import same_reply
 from workers.arrivals import arrivals
 from workers.stage import Result
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from workers.models import Teaching
 
 ANSWERS_A_COMMIT = 256
+LINGER_SECONDS = 0.05
+"""How long an answer may wait for others to be committed with it: a crash loses sight of no more than came since."""
 LEAST_BATCH = 16
 
 
@@ -80,32 +82,43 @@ class TransformStage:
         self.finish_lane = finish_lane
         self.rows = RowReader()
         self.claiming = self
-        self._registered: dict[int, tuple[Teaching, _Ids]] = {}
+        self._database = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._ready: dict[int, _Ready] = {}
         # Planned with the claim, by its first link and attempt.
         self._planned: dict[tuple[int, int], Batch] = {}
 
     def prepare(self, lane: Lane) -> None:
-        """Load the teacher."""
-        self._ids(lane)
+        """Load the teacher, and see whether the task has a budget."""
+        teaching = self.load(lane[0])
+        with self._database.connect() as connection:
+            limited = is_limited(connection, lane[0])
+        known = self._ready.get(lane[0])
+        if known is not None and known.teaching is teaching:
+            self._ready[lane[0]] = replace(known, limited=limited)
+            return
+        with self.engine.begin() as connection:
+            ids = register_teacher(connection, teaching.teacher.identity, teaching.teacher.prompt)
+            checks = register_checks(connection, teaching.checker.definitions)
+        self._ready[lane[0]] = _Ready(teaching, *ids, checks, limited)
 
     def batch_of(self, lane: Lane) -> int:
         """As many rows as keep the teacher busy: a worker that dies loses sight of no more calls than it must."""
-        teacher = self.load(lane[0]).teacher
+        teacher = self._ready[lane[0]].teaching.teacher
         return max(teacher.in_flight, LEAST_BATCH) if teacher.reusable else self.batch
 
     def claim(self, lane: Lane, limit: int, after: Place) -> list[Claim] | None:
         """Claim as far as the budget goes; None where there is none."""
-        teaching, ids = self._ids(lane)
+        ready = self._ready[lane[0]]
+        if not ready.limited:
+            return None
         planned = Batch()
 
         def weigh(connection: Connection, claims: Sequence[Claim]) -> Mapping[int, Usage]:
             nonlocal planned
-            planned = self._plan(connection, teaching, ids, claims)
+            planned = self._plan(connection, ready, claims)
             return planned.most
 
         with self.engine.begin() as connection:
-            if not is_limited(connection, lane[0]):
-                return None
             claims, full = claim_within(connection, self.lease.worker_id, lane, limit, after, weigh)
         if claims:
             self._planned[claims[0].item_id, claims[0].attempt] = planned
@@ -116,19 +129,18 @@ class TransformStage:
 
     def spent(self, lane: Lane) -> bool:
         """Whether the budget has nothing left for another row."""
-        with self.engine.connect() as connection:
+        with self._database.connect() as connection:
             return is_exhausted(connection, lane[0])
 
     def handle(self, lane: Lane, claims: Sequence[Claim]) -> Iterator[Result]:
         """Ask for all claimed rows and give the answers back as they come in."""
-        teaching, ids = self._ids(lane)
+        ready = self._ready[lane[0]]
         batch = self._planned.pop((claims[0].item_id, claims[0].attempt), None) if claims else None
         if batch is None:
-            with self.engine.begin() as connection:
-                batch = self._plan(connection, teaching, ids, claims)
-        work = _Work(self, lane, teaching, ids, batch, {claim.item_id: claim for claim in claims})
-        yield from work.results()
-        with self.engine.connect() as connection:
+            with self._database.connect() as connection:
+                batch = self._plan(connection, ready, claims)
+        yield from _Work(self, lane, ready, batch, {claim.item_id: claim for claim in claims}).results()
+        with self._database.connect() as connection:
             left = lane_has_room(connection, lane)
         if not left:
             self.finish_lane(lane)
@@ -136,26 +148,20 @@ class TransformStage:
     def close(self) -> None:
         """Nothing to let go of: the teacher is the caller's."""
 
-    def _plan(self, connection: Connection, teaching: Teaching, ids: _Ids, claims: Sequence[Claim]) -> Batch:
-        return plan_batch(connection, self.rows, teaching.teacher, ids.teacher, [claim.item_id for claim in claims])
-
-    def _ids(self, lane: Lane) -> tuple[Teaching, _Ids]:
-        teaching = self.load(lane[0])
-        known = self._registered.get(lane[0])
-        if known is not None and known[0] is teaching:
-            return known
-        with self.engine.begin() as connection:
-            teacher_id, prompt_id = register_teacher(connection, teaching.teacher.identity, teaching.teacher.prompt)
-            checks = register_checks(connection, teaching.checker.definitions)
-        self._registered[lane[0]] = teaching, _Ids(teacher_id, prompt_id, checks)
-        return self._registered[lane[0]]
+    def _plan(self, connection: Connection, ready: _Ready, claims: Sequence[Claim]) -> Batch:
+        link_ids = [claim.item_id for claim in claims]
+        return plan_batch(connection, self.rows, ready.teaching.teacher, ready.teacher_id, link_ids)
 
 
 @dataclass(frozen=True, slots=True)
-class _Ids:
-    teacher: int
-    prompt: int
+class _Ready:
+    """A task version that can be worked on; `limited`: its task has a budget."""
+
+    teaching: Teaching
+    teacher_id: int
+    prompt_id: int
     checks: CheckIds
+    limited: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +170,7 @@ class _Work:
 
     stage: TransformStage
     lane: Lane
-    teaching: Teaching
-    ids: _Ids
+    ready: _Ready
     batch: Batch
     claims: Mapping[int, Claim]
     generations: dict[int, int] = field(default_factory=dict)
@@ -189,8 +194,8 @@ class _Work:
             raise failure
 
     def _ask(self) -> Iterator[Result]:
-        answered = self.teaching.teacher.answer(self._feed())
-        with closing(arrivals(answered, ANSWERS_A_COMMIT)) as arriving:  # type: ignore[type-var]
+        answered = self.ready.teaching.teacher.answer(self._feed())
+        with closing(arrivals(answered, ANSWERS_A_COMMIT, LINGER_SECONDS)) as arriving:  # type: ignore[type-var]
             for answers in arriving:
                 for _ in answers:
                     reach(FaultPoint.TRANSFORM_ANSWERED)
@@ -212,7 +217,7 @@ class _Work:
         generation_id = self.generations.get(answer.link_id)
         if answer.reply.error is None and generation_id is not None:
             for each in self.batch.same.pop(answer.prepared.prompt_hash, ()):
-                again = self.teaching.teacher.read(each, same_reply(answer.reply, each.link_id))
+                again = self.ready.teaching.teacher.read(each, same_reply(answer.reply, each.link_id))
                 yield replace(again, reused_from=generation_id)
 
     def _result(self, answers: Sequence[Answer]) -> Result:
@@ -220,21 +225,21 @@ class _Work:
 
         def write(connection: Connection, held: Collection[int]) -> None:
             mine = [answer for answer in answers if answer.link_id in held]
-            written = write_answers(
+            generations = write_answers(
                 connection,
                 self.stage.lease.worker_id,
                 self.claims,
                 mine,
-                teacher_id=self.ids.teacher,
-                prompt_id=self.ids.prompt,
+                [self._checked(answer.link_id, each) for answer in mine for each in checked[answer.link_id]],
+                task_version_id=self.lane[0],
+                teacher_id=self.ready.teacher_id,
+                prompt_id=self.ready.prompt_id,
             )
-            results = {example_id: checked[link_id] for link_id, example_id in written.examples.items()}
-            write_results(connection, self.ids.checks, results)
             self._settle(
                 connection,
                 {answer.link_id: spent_on(answer.reply) for answer in mine if answer.reused_from is None},
             )
-            self.generations.update(written.generations)
+            self.generations.update(generations)
 
         outcomes = [
             (self.claims[answer.link_id], outcome_of(answer, first_failure(checked[answer.link_id])))
@@ -242,11 +247,17 @@ class _Work:
         ]
         return Result(outcomes, write)
 
+    def _checked(self, link_id: int, result: CheckResult) -> CheckedLink:
+        found = result.finding
+        return CheckedLink(
+            link_id, self.ready.checks[result.check.content_hash], result.verdict, found.score, found.evidence
+        )
+
     def _check(self, answer: Answer) -> list[CheckResult]:
         if answer.parsed is None:
             return []
         found, columns = answer.parsed, answer.prepared.row.columns
-        return self.teaching.checker.check(Candidate(0, found.input, found.output, found.rationale, columns))
+        return self.ready.teaching.checker.check(Candidate(0, found.input, found.output, found.rationale, columns))
 
     def _handed_back(self, link_ids: Sequence[int]) -> Result:
         def write(connection: Connection, held: Collection[int]) -> None:
