@@ -223,7 +223,10 @@ class Pipeline:
         Raises:
             TaskError: A cost is to be kept to that nobody can know.
         """
-        if limits.cost is not None and self.teaching.teacher.price(0, 0) is None:
+        teacher = self.file.teacher
+        # By the task file: loading a language model to ask for its price could take minutes.
+        unpriced = teacher is not None and teacher.provider != "template" and teacher.input_price is None
+        if limits.cost is not None and unpriced:
             raise TaskError(
                 f"What task {self.file.name!r} costs is not known, so no cost can be kept to.",
                 hint="Give its teacher input_price and output_price (per million tokens), or limit its tokens.",

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rebase_db.check.define import define, excerpt
-from rebase_db.check.normal import jaccard, repeat_key, shingles, words
+from rebase_db.check.normal import jaccard, key_of, shingles, words
 from rebase_db.check.verdict import Finding
 
 if TYPE_CHECKING:
@@ -20,16 +20,18 @@ class CopiedSource:
 
     def find(self, candidate: Candidate) -> Finding:
         """Score: the likeness to the nearest cell, 1 when equal; evidence: its column."""
-        key, grams = repeat_key(candidate.input), shingles(words(candidate.input))
+        parts = words(candidate.input)
+        key, grams = key_of(parts, candidate.input), shingles(parts)
         best, column, how = 0.0, "", ""
         for name, cell in candidate.source.items():
             if candidate.input.strip() == cell.strip():
                 best, column, how = 1.0, name, "verbatim"
                 break
-            if key and key == repeat_key(cell):
+            cell_parts = words(cell)
+            if key and key == key_of(cell_parts, cell):
                 score, same = 1.0, "same but for case, punctuation and spaces"
             else:
-                score, same = min(jaccard(grams, shingles(words(cell))), 0.999), "similar"
+                score, same = min(jaccard(grams, shingles(cell_parts)), 0.999), "similar"
             if score > best:
                 best, column, how = score, name, same
         if best < self._threshold:

@@ -44,18 +44,9 @@ class _Question:
     prompt_hash: bytes
 
 
-def judge_examples(
-    engine: Engine, worker_id: int, made: Pass, settings: Judge, provider_of: Callable[[LanguageModelSpec], Provider]
-) -> None:
-    """Have a judge give points to examples that have none, as far as the task's budget goes.
-
-    Points are stored as judgements, apart from the line that is drawn across them, so moving that asks nobody again. An
-    example without an answer keeps its place, and is asked about again next time.
-
-    Raises:
-        TeacherError: The judge cannot be had here, or refuses to serve.
-    """
-    definition = CheckDefinition(
+def judge_definition(settings: Judge) -> CheckDefinition:
+    """What a judge is called in the database: the line it draws, and all of the model that shapes its answers."""
+    return CheckDefinition(
         "judge",
         {
             "action": settings.action,
@@ -65,19 +56,58 @@ def judge_examples(
             "version": 1,
         },
     )
-    missing = [each for each in made.without(definition) if not made.fails(each)]
+
+
+def judge_examples(
+    engine: Engine,
+    worker_id: int,
+    made: Pass,
+    settings: Judge,
+    provider_of: Callable[[LanguageModelSpec], Provider],
+    taken: set[int],
+) -> bool:
+    """Have a judge give points to examples that have none, as far as the task's budget goes.
+
+    Points are stored as judgements, apart from the line that is drawn across them, so moving that asks nobody again. An
+    example without an answer keeps its place, and is asked about again next time.
+
+    Args:
+        engine: The database.
+        worker_id: On whose account calls are set aside.
+        made: The pass.
+        settings: The judge.
+        provider_of: Makes the model, if one is needed.
+        taken: Examples this pass has taken up before; those taken up now are added.
+
+    Returns:
+        Whether any was taken up: then others may stand that did not before, and want a judgement too.
+
+    Raises:
+        TeacherError: The judge cannot be had here, or refuses to serve.
+    """
+    definition = judge_definition(settings)
+    # Not by what another judge said, or this one under another line: that is what is asked anew.
+    besides = frozenset({definition.name})
+    missing = [
+        each for each in made.without(definition) if each.example_id not in taken and not made.fails(each, besides)
+    ]
     if not missing:
-        return
+        return False
+    taken.update(each.example_id for each in missing)
     provider = provider_of(settings.model)
     with engine.begin() as connection:
         teacher_id, prompt_id = register_teacher(connection, provider.identity, template())
     questions = [_ask_about(made, each) for each in missing]
     asking = _Asking(engine, worker_id, made, definition, provider, teacher_id, prompt_id)
-    open_questions = asking.answered_before(questions)
+    waiting = asking.answered_before(questions)
     step = provider.limits.in_flight * _ROUNDS
-    for start in range(0, len(open_questions), step):
-        if not asking.ask(open_questions[start : start + step]):
-            return
+    while waiting:
+        paid = asking.ask(waiting[:step])
+        if not paid:
+            break
+        # What was set aside for a call is more than it takes: there may be room for the others now.
+        waiting[:step] = [each for each in waiting[:step] if each.example.link_id not in paid]
+    return True
 
 
 def _ask_about(made: Pass, example: CurrentExample) -> _Question:
@@ -123,8 +153,8 @@ class _Asking:
                 self._add(each, Judgement(row.points, row.reason), row.judgement_id)
         return left
 
-    def ask(self, questions: Sequence[_Question]) -> bool:
-        """Ask and write what came of it; whether the budget sufficed."""
+    def ask(self, questions: Sequence[_Question]) -> frozenset[int]:
+        """Ask those that the budget suffices for, and write what came of it; the links of those."""
         limits = self.provider.limits
         by_link = {each.example.link_id: each for each in questions}
         most = {
@@ -150,7 +180,7 @@ class _Asking:
                 # With the judgements, so that the points of a finished call are never without their verdict.
                 write_results(connection, register_checks(connection, [self.definition]), self.made.results)
                 self.made.results.clear()
-        return len(paid) == len(questions)
+        return frozenset(paid)
 
     def _write(self, connection: Connection, question: _Question, reply: Reply) -> None:
         said = None if reply.error is not None else read_judgement(reply)
@@ -176,5 +206,5 @@ class _Asking:
 
     def _add(self, question: _Question, said: Judgement, judgement_id: int) -> None:
         needed = self.definition.parameters["points"]
-        finding = Finding(said.points < needed, said.points, {"points": said.points, "reason": said.reason})
+        finding = Finding(said.points < needed, float(said.points), {"points": said.points, "reason": said.reason})
         self.made.add(self.definition, question.example.example_id, finding, judgement_id)

@@ -42,19 +42,27 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     return re.compile(word), re.compile(rf"{word}|{_SIGN}")
 
 
+# The same for ASCII, which most text is, and which they are ten times slower on.
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
+_ASCII_WORD_OR_SIGN = re.compile(rf"[a-z0-9]+|{_SIGN}")
+
+
 def fold(text: str) -> str:
     """`text` without differences of case and of width (NFKC)."""
+    if text.isascii():
+        return text.lower()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def plain_words(text: str) -> list[str]:
     """Its words, folded, in their order; signs do not count."""
-    return _patterns()[0].findall(fold(text))
+    return (_ASCII_WORD if text.isascii() else _patterns()[0]).findall(fold(text))
 
 
 def words(text: str) -> list[str]:
     """Its words and signs of arithmetic and logic, folded, in their order; the brackets of "(A)" do not count."""
-    return _patterns()[1].findall(_OPTION_MARK.sub(r" \1 ", fold(text)))
+    pattern = _ASCII_WORD_OR_SIGN if text.isascii() else _patterns()[1]
+    return pattern.findall(_OPTION_MARK.sub(r" \1 ", fold(text)))
 
 
 def joined(parts: Sequence[str]) -> str:
@@ -72,7 +80,12 @@ def repeat_key(text: str) -> str:
 
     Of a text without any, the folded characters that are not white space.
     """
-    return joined(words(text)) or "".join(fold(text).split())
+    return key_of(words(text), text)
+
+
+def key_of(parts: Sequence[str], text: str) -> str:
+    """`repeat_key` of a text whose `words` are known."""
+    return joined(parts) or "".join(fold(text).split())
 
 
 @lru_cache(maxsize=1 << 18)

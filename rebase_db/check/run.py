@@ -27,7 +27,7 @@ from rebase_db.check.decide import NOTHING, Decided, decide
 from rebase_db.check.define import define
 from rebase_db.check.duplicates import find_duplicates, find_elsewhere
 from rebase_db.check.example import ExampleChecker
-from rebase_db.check.judge import judge_examples
+from rebase_db.check.judge import judge_definition, judge_examples
 from rebase_db.check.near_duplicates import find_near_duplicates
 from rebase_db.check.passing import COMPARING, Pass
 from rebase_db.check.similar import compare_with_benchmarks
@@ -78,16 +78,21 @@ def check_examples(engine: Engine, worker_id: int, lane: Lane, file: TaskFile, t
     """
     with _one_at_a_time(engine, lane):
         made = _begin(engine, file, lane)
+        judge = file.checks.judge
+        if judge is not None:
+            # From the start: what it keeps out since an earlier pass is to stay out while others are compared.
+            made.without(judge_definition(judge))
         _check_singly(engine, made)
         _look_for_benchmarks(engine, made)
         compare_with_benchmarks(engine, made, tools.encoder)
         _compare(engine, made)
         checked = _keep(engine, made)
-        if file.checks.judge is not None:
+        judged, taken = judge is not None, set[int]()
+        while judge is not None and judged:
             try:
-                judge_examples(engine, worker_id, made, file.checks.judge, tools.provider)
+                judged = judge_examples(engine, worker_id, made, judge, tools.provider, taken)
             finally:
-                # A copy of an example that the judge keeps out stands for itself.
+                # A copy of an example that the judge keeps out stands for itself, and wants its own judgement.
                 _compare(engine, made)
                 checked = _keep(engine, made, checked.decided)
         return checked
