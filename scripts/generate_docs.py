@@ -27,8 +27,8 @@ from sqlalchemy.dialects import postgresql
 from rebase_db import faults, schema, settings, states
 from rebase_db.queue import QUEUES
 from rebase_db.schema import provenance
+from rebase_db.task import checks, teachers
 from rebase_db.task import file as task_file
-from rebase_db.task import teachers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -84,7 +84,7 @@ def rewrite(page: str) -> str:
 
 # The schema.
 
-_STAGES = ("corpus", "encoder", "task", "retrieval", "transform", "distill", "evaluate", "runtime")
+_STAGES = ("corpus", "encoder", "task", "retrieval", "transform", "check", "budget", "distill", "evaluate", "runtime")
 
 
 def _tables(_: str) -> str:
@@ -214,6 +214,9 @@ _MODELS: dict[str, type[BaseModel]] = {
     "template-teacher": teachers.TemplateTeacherSpec,
     "rule": teachers.TemplateRule,
     "openai-teacher": teachers.OpenAITeacherSpec,
+    "vllm-teacher": teachers.VLLMTeacherSpec,
+    "transformers-teacher": teachers.TransformersTeacherSpec,
+    "checks": checks.Checks,
     "student": task_file.Student,
     "evaluate": task_file.Evaluate,
 }
@@ -221,8 +224,25 @@ _MODELS: dict[str, type[BaseModel]] = {
 
 
 def _keys(section: str) -> Grid:
-    rows = [[f"`{key}`", _form(field), _default(field)] for key, field in _MODELS[section].model_fields.items()]
+    fields = sorted(_MODELS[section].model_fields.items(), key=lambda named: named[0] != "provider")
+    rows = [[f"`{key}`", _form(field), _default(field)] for key, field in fields]
     return Grid(["Key", "Type", "Default"], rows, by_hand="Meaning")
+
+
+def _checks(_: str) -> Grid:
+    """A row for each check: what it does with a find, and its other keys with type and default."""
+    rows = []
+    for name, check in checks.Checks.model_fields.items():
+        fields = _check_of(check.annotation).model_fields
+        others = [f"`{key}`: {_form(fields[key])} ({_default(fields[key])})" for key in fields if key != "action"]
+        rows.append([f"`{name}`", _default(fields["action"]), "; ".join(others) or "none"])
+    return Grid(["Key", "`action` by default", "Its other keys (default)"], rows, by_hand="What it looks for")
+
+
+def _check_of(annotation: Any) -> type[BaseModel]:
+    """The model of a check, also of one that may be null."""
+    classes = [each for each in (annotation, *get_args(annotation)) if inspect.isclass(each)]
+    return next(each for each in classes if issubclass(each, BaseModel))
 
 
 def _form(field: FieldInfo) -> str:
@@ -240,9 +260,10 @@ def _form(field: FieldInfo) -> str:
 
 
 def _number(bound: Any) -> str:
-    return "2³²" if bound == 2**32 else f"{bound:g}"
+    return _POWERS.get(bound, f"{bound:g}")
 
 
+_POWERS = {2**31: "2³¹", 2**32: "2³²"}
 _BOUNDS = (
     (annotated_types.Ge, "ge", "≥"),
     (annotated_types.Gt, "gt", ">"),
@@ -337,6 +358,7 @@ BLOCKS: dict[str, Callable[[str], str | Grid]] = {
     "transitions": _transitions,
     "fault-points": _fault_points,
     "keys": _keys,
+    "checks": _checks,
     "settings": _settings,
     "exit-codes": _exit_codes,
     "commands": _commands,

@@ -35,8 +35,12 @@ _MESSAGES = {
 }
 _HINTS = {
     "string_pattern_mismatch": "Use small letters, digits and - _ . with / between parts, such as team/triage.",
-    "union_tag_not_found": "Add `provider: template` or `provider: openai`.",
+    "union_tag_not_found": (
+        "Add `provider: openai`, `provider: vllm` or `provider: transformers`;"
+        " a teacher can also be `provider: template`."
+    ),
 }
+_PROVIDERS = {"template", "openai", "vllm", "transformers"}
 
 
 def load_task(path: str | Path) -> TaskFile:
@@ -122,7 +126,7 @@ def _place(tree: yaml_tree.Tree, location: tuple[str | int, ...]) -> tuple[int, 
         if (*known, step) in tree.lines:
             known = (*known, step)
             path.append(step)
-        elif index == len(location) - 1 and step not in {"template", "openai"}:
+        elif index == len(location) - 1 and step not in _PROVIDERS:
             path.append(step)
     keys = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
     return tree.lines.get(known, 1), keys or "the file"

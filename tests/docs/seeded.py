@@ -10,13 +10,15 @@ import hashlib
 import json
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rebase_db import queue
+from rebase_db.check.example import ExampleChecker
 from rebase_db.distill.runs import Base, mark_distilled, request_run, write_metrics
 from rebase_db.distill.student import MetricPoint
 from rebase_db.embed.identity import EncoderIdentity
@@ -30,10 +32,14 @@ from rebase_db.lease import Lease
 from rebase_db.outcomes import Done
 from rebase_db.task.load import load_task
 from rebase_db.task.store import add_task
+from rebase_db.transform import budget
+from rebase_db.transform.provider import Limits, Reply, ResponseForm
+from rebase_db.transform.teacher import make_teacher
+from workers.models import Teaching
 from workers.pipeline import Pipeline, register
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -41,8 +47,10 @@ if TYPE_CHECKING:
 
     from rebase_db.distill.training_set import FrozenSet
     from rebase_db.embed.encoder import Encoder
+    from rebase_db.transform.provider import Messages, Request
 
 WIDTH = 256
+WORD_COUNTER = EncoderIdentity("word-counter", "local", text_hash("word-counter"), WIDTH, 128, "float32")
 
 TICKETS = """\
 {"text": "the courier never came with my parcel", "team": "shipping"}
@@ -73,7 +81,7 @@ name: triage
 instruction: Read a message to a shop and say which team should answer it.
 labels: [billing, delivery]
 examples:
-  - input: the courier never came with my parcel
+  - input: the courier with my parcel never came
     output: delivery
   - input: my card was charged twice
     output: billing
@@ -89,6 +97,33 @@ teacher:
       columns: [message.body, topic]
       input: "{{ row['message.body'] }}"
       output: "{{ topic }}"
+"""
+CALLS = """\
+{"call": "the lift is stuck and I am in it"}
+{"call": "the lift is stuck and I am in it"}
+{"call": "when is the lift looked after next"}
+{"call": "..."}
+"""
+CALLS_TASK = """\
+name: urgency
+instruction: Say whether a caller needs help now or can wait.
+labels: [now, later]
+examples:
+  - input: there is smoke in the lift
+    output: now
+  - input: the light in the lift flickers
+    output: later
+retrieve: {top_n: 4, mirrors: all, exclude_datasets: ["tickets*", chats, recipes]}
+teacher: &model
+  provider: openai
+  base_url: http://teacher.test/v1
+  model: rewriter
+  input_price: 1
+  output_price: 2
+checks:
+  judge:
+    model: *model
+    points: 4
 """
 BENCHMARK = """\
 {"id": "a", "input": "my card was charged twice for one order", "output": "billing"}
@@ -106,6 +141,55 @@ class WordCounter:
                 vector[int(hashlib.sha256(word.encode()).hexdigest(), 16) % WIDTH] += 1
         unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return unit
+
+
+class Scripted:
+    """Stands in for a language model, as teacher and as judge; makes nothing of a row without words.
+
+    Its first reply to a row with a question does not come in time, and may have been billed.
+    """
+
+    identity: ClassVar[dict[str, Any]] = {
+        "provider": "openai",
+        "model": "rewriter",
+        "endpoint": "http://teacher.test/v1",
+        "sampling": {"temperature": 0.0},
+    }
+    limits = Limits(100, 8192, 4, input_price=Decimal(1), output_price=Decimal(2))
+
+    def __init__(self) -> None:
+        self._in_time = False
+
+    def count_tokens(self, messages: Messages) -> int:
+        return sum(len(message["content"].split()) for message in messages)
+
+    def most_tokens(self, messages: Messages) -> int:
+        return sum(len(message["content"].encode()) for message in messages)
+
+    def ask(self, requests: Iterable[Request], schema: Mapping[str, Any], name: str) -> Iterator[Reply]:
+        del schema
+        for request in requests:
+            if "when" in request.messages[1]["content"].splitlines()[-2] and not self._in_time:
+                self._in_time = True
+                yield Reply(request.key, None, 0.01, error="no answer", retry_after=0.0, maybe_billed=True)
+                continue
+            data = json.loads(request.messages[1]["content"].splitlines()[-2])
+            text = json.dumps(self._judged(data) if name == "judgement" else self._rewritten(data))
+            usage = self.limits.usage(self.count_tokens(request.messages), len(text.split()))
+            form = ResponseForm.JSON_SCHEMA
+            yield Reply(request.key, text, 0.01, finish_reason="stop", usage=usage, response_form=form)
+
+    def close(self) -> None:
+        pass
+
+    def _rewritten(self, row: Mapping[str, str]) -> dict[str, str]:
+        words = row["call"].strip(".")
+        return {"input": words, "output": "now" if "stuck" in words else "later"}
+
+    def _judged(self, example: Mapping[str, str]) -> dict[str, Any]:
+        if example["output"] == "now":
+            return {"reason": "Somebody is shut in, and the output says so.", "points": 5}
+        return {"reason": "It is a question, not a call for help.", "points": 3}
 
 
 class Silent:
@@ -127,10 +211,11 @@ class Silent:
 
 
 def seed(engine: Engine, folder: Path) -> None:
-    """Four datasets, a task, two training sets with a run each, and a benchmark the first run was measured on.
+    """Two tasks, five datasets, and of the first task two training sets with a run each, one measured on a benchmark.
 
     `tickets` has a broken line and a row that also stands in `tickets-copy`; `recipes` fits no rule; `chats` grows
-    between the two training sets.
+    between the two training sets. The benchmark is known only when the first run is done: the second set does without
+    the example that copies it.
     """
     _load(engine, _file(folder, "tickets.jsonl", TICKETS), "Messages to a shop, by team.", "CC-BY-4.0")
     _load(engine, _file(folder, "tickets-copy.jsonl", COPY), "Messages to a shop, collected again.", "CC0-1.0")
@@ -138,11 +223,10 @@ def seed(engine: Engine, folder: Path) -> None:
     pq.write_table(pa.table(RECIPES), folder / "recipes.parquet")
     _load(engine, folder / "recipes.parquet", "Dishes and how they are cooked.", "CC0-1.0")
     task = load_task(_file(folder, "task.yaml", TASK))
-    identity = EncoderIdentity("word-counter", "local", text_hash("word-counter"), WIDTH, 128, "float32")
     with Lease(engine) as lease:
         steps = Pipeline(engine, lease, Silent(), task)
         # Under the names the pipeline keeps them by, so that it asks nobody for a model.
-        vars(steps).update(encoder=cast("Encoder", WordCounter()), encoder_id=register(engine, identity))
+        vars(steps).update(encoder=cast("Encoder", WordCounter()), encoder_id=register(engine, WORD_COUNTER))
         with engine.begin() as connection:
             stored = add_task(connection, task)
         for part, later in (("first", None), ("second", CHATS_LATER)):
@@ -155,6 +239,25 @@ def seed(engine: Engine, folder: Path) -> None:
             run_id = _train(engine, lease, frozen, folder / part)
             if later is None:
                 _evaluate(engine, run_id, _file(folder, "held-out.jsonl", BENCHMARK))
+        _ask_a_model(engine, lease, folder)
+
+
+def _ask_a_model(engine: Engine, lease: Lease, folder: Path) -> None:
+    """A task with a language model, a judge and a budget; two of its rows are alike, and one has no words."""
+    _load(engine, _file(folder, "calls.jsonl", CALLS), "Calls from people about a lift.", "CC-BY-4.0")
+    task = load_task(_file(folder, "urgency.yaml", CALLS_TASK))
+    steps = Pipeline(engine, lease, Silent(), task)
+    model = Scripted()
+    teaching = Teaching(task, make_teacher(task, lambda _: model), ExampleChecker(task))
+    encoder = cast("Encoder", WordCounter())
+    vars(steps).update(encoder=encoder, encoder_id=register(engine, WORD_COUNTER), teaching=teaching)
+    vars(steps.models).update(provider=lambda _: model)
+    with engine.begin() as connection:
+        stored = add_task(connection, task)
+    steps.embed()
+    steps.retrieve(stored)
+    steps.limit(budget.Limits(cost=Decimal("0.02"), tokens=50_000), lift=False)
+    steps.transform(stored)
 
 
 def _file(folder: Path, name: str, content: str) -> Path:

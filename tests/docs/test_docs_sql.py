@@ -28,10 +28,18 @@ PARAMETERS: dict[str, Any] = {
     "second": "triage-second",
     "text": "the courier never came with my parcel",
     "task": "triage",
+    "example": 3,
     "link": 5,
     "cap": 2,
     "top_n": 4,
 }
+OTHERS: dict[str, dict[str, Any]] = {
+    "Whose answer was used again?": {"task": "urgency"},
+    "Which examples do checks keep out?": {"task": "urgency"},
+    "What did a judge say of an example?": {"example": 11},
+    "Which calls count without an answer?": {"task": "urgency"},
+}
+"""Parameters of queries, by heading, that ask about something else."""
 SOME = object()
 """Equal to nothing; stands for a value that is another at each run, such as a time or a path."""
 
@@ -79,17 +87,22 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "Which benchmark items did a run get wrong?": [
         ("held-out", "b", "the van drove past my house", "delivery", "billing"),
     ],
-    "How do two training sets differ?": [(5, 5, None), (6, None, 1), (7, None, 2), (8, None, 4)],
+    "How do two training sets differ?": [
+        (3, 3, None),  # by then the benchmark was known
+        (5, 5, None),
+        (6, None, 1),
+        (7, None, 2),
+        (8, None, 4),
+    ],
     "Which examples came from a row?": [
-        (3, "triage", 1, "distilled", False, "my card was charged twice for one order", "billing"),
+        (3, "triage", 1, "rejected", False, "my card was charged twice for one order", "billing"),
     ],
     "Which runs did a row train?": [
         (1, "done", "triage-first", 3, SOME),
-        (2, "done", "triage-second", 6, SOME),
     ],
     "Which runs contain a dataset?": [
         (1, "triage", "triage-first", 3, 5, SOME),
-        (2, "triage", "triage-second", 2, 7, SOME),
+        (2, "triage", "triage-second", 1, 6, SOME),
     ],
     "Which runs learned from rows of unknown licence?": [(1, "chats", 2), (2, "chats", 5)],
     "Where does a text stand, and what was made of it?": [
@@ -105,16 +118,48 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
         ("tickets", "label_not_mapped", 1, "label_not_mapped: 'praise'"),
     ],
     "What did the teacher say about a row?": [
-        (3, 1, "jinja", "accepted", None, SOME, 3),
+        (3, 1, "jinja", "parsed", None, SOME, "strict", None, 3),
     ],
     "What did the calls of a task cost?": [
-        ("template", "jinja", "accepted", 8, None, None, Decimal(0)),
-        ("template", "jinja", "rejected", 2, None, None, Decimal(0)),
+        ("template", "jinja", "parsed", 8, 0, 0, Decimal(0), 0, 0),
+        ("template", "jinja", "rejected", 2, 0, 0, Decimal(0), 0, 0),
     ],
     "What happened to a link?": [
         (SOME, "claim", "retrieved", "transforming", 1, 1, None),
         (SOME, "done", "transforming", "transformed", 1, 1, None),
         (SOME, "distil", "transformed", "distilled", 1, None, None),
+    ],
+    "Whose answer was used again?": [
+        (16, 10, 11, 15, '{"input": "the lift is stuck and I am in it", "output": "now"}'),
+    ],
+    "What do checks say of an example?": [
+        ("contaminated_example", "fail", 1.0, SOME, None, SOME, SOME),
+        ("contaminated_source", "fail", 1.0, SOME, None, SOME, SOME),
+        ("copied_example", "pass", 0.5, {}, None, SOME, SOME),
+        ("copied_source", "warn", 1.0, SOME, None, {"action": "warn", "similarity": 0.95, "version": 1}, SOME),
+        ("duplicate", "pass", 0.0, {}, None, SOME, SOME),
+        ("duplicate_elsewhere", "pass", 0.0, {}, None, SOME, SOME),
+        ("label", "pass", 0.0, {}, None, SOME, SOME),
+        ("language", "pass", 0.0, SOME, None, SOME, SOME),
+        ("leftovers", "pass", 0.0, {}, None, SOME, SOME),
+        ("length", "pass", 0.0, {}, None, SOME, SOME),
+        ("near_duplicate", "pass", 0.0, {}, None, SOME, SOME),
+    ],
+    "Which examples do checks keep out?": [
+        ("duplicate", 10, "calls", "the lift is stuck and I am in it", SOME),
+        ("judge", 11, "calls", "when is the lift looked after next", SOME),
+    ],
+    "Which runs trained on an example that is kept out now?": [
+        (1, "triage-first", 3, 3, "contaminated_example: the example failed this check"),
+    ],
+    "What did a judge say of an example?": [
+        (2, "rewriter", "judge-v1", "judged", 3, "It is a question, not a call for help.", Decimal("0.000394")),
+    ],
+    "Where does a task stand with its budget?": [
+        ("urgency", Decimal("0.02"), 50_000, None, Decimal("0.005247"), 5097, 0, 0, None),
+    ],
+    "Which calls count without an answer?": [
+        (17, 1, 1, 2863, Decimal("0.002963"), "no answer"),
     ],
     "Which loads brought a dataset's rows?": [
         (1, "default", "train", SOME, 4, 0, 1, SOME, SOME),
@@ -133,10 +178,10 @@ COMPUTED = {
 
 def ask(engine: Engine, heading: str) -> list[tuple[Any, ...]]:
     """What a query answers; in a transaction that may only read, since that is all an auditor needs."""
-    statement = text(QUERIES[heading])
+    statement, known = text(QUERIES[heading]), PARAMETERS | OTHERS.get(heading, {})
     names = statement.compile().params
     with engine.connect().execution_options(postgresql_readonly=True) as connection:
-        return [tuple(row) for row in connection.execute(statement, {name: PARAMETERS[name] for name in names})]
+        return [tuple(row) for row in connection.execute(statement, {name: known[name] for name in names})]
 
 
 def test_every_query_that_is_run_has_its_answer_checked() -> None:
@@ -188,7 +233,13 @@ def test_another_ranking_weighs_and_caps_as_it_says(seeded: Engine) -> None:
 @pytest.mark.parametrize(("scoring", "column"), [("average-rank", 3), ("max-rank", 4)])
 def test_the_rank_based_scorings_agree_with_the_code(scoring: str, column: int, seeded: Engine) -> None:
     with seeded.connect() as connection:
-        stored = connection.execute(text("SELECT * FROM row_score ORDER BY dataset_id")).all()
+        stored = connection.execute(
+            text(
+                "SELECT row_score.* FROM row_score JOIN task_version USING (task_version_id)"
+                " JOIN task USING (task_id) WHERE task.name = :task ORDER BY dataset_id"
+            ),
+            {"task": PARAMETERS["task"]},
+        ).all()
         places = connection.execute(
             text(
                 "SELECT dataset_id, row_id, dataset.name, dataset_split.split, source_index FROM source_row"

@@ -258,6 +258,27 @@ FAULTS = {
         "v1",
     ),
     "one price": (OPENAI + ", input_price: 1}\n", 5, "teacher", "one of input_price", ""),
+    "one price of a model here": (
+        "teacher: {provider: vllm, model: m, output_price: 1}\n",
+        5,
+        "teacher",
+        "one of input_price",
+        "0 is a price",
+    ),
+    "one price of a judge": (
+        "checks:\n  judge:\n    model: {provider: transformers, model: m, input_price: 1}\n",
+        7,
+        "checks.judge.model",
+        "one of input_price",
+        "",
+    ),
+    "a judge without provider": (
+        "checks:\n  judge:\n    model: {model: m}\n",
+        7,
+        "checks.judge.model",
+        "has no provider",
+        "provider: vllm",
+    ),
     "a source that is not there": (
         "sources:\n  - .\n  - nowhere/\n",
         7,
