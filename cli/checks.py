@@ -18,7 +18,8 @@ benchmarks = typer.Typer(
 def check(task: TaskName, as_json: JsonOption = False) -> None:
     """Check a task's examples as its task file says now, and decide anew which are accepted.
 
-    Only what was not checked that way before is looked at; no teacher is asked again.
+    Only what was not checked that way before is looked at. No teacher is asked; a judge, where the task has one, only
+    about examples it has not judged.
     """
     from cli.output import emit_json, table, talk
     from cli.session import task_pipeline
@@ -42,8 +43,9 @@ def check(task: TaskName, as_json: JsonOption = False) -> None:
         numbers=verdicts,
     )
     talk.print(
-        f"{checked.examples:,} examples; {checked.decided.kept_out:,} that were accepted are kept out now,"
-        f" {checked.decided.let_in:,} that were kept out are accepted."
+        f"{_counted(checked.examples, 'example')}: {checked.decided.kept_out:,} kept out that were accepted before,"
+        f" {checked.decided.let_in:,} let in that were kept out.",
+        soft_wrap=True,
     )
 
 
@@ -51,17 +53,21 @@ def check(task: TaskName, as_json: JsonOption = False) -> None:
 def add(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="JSON lines with `input`, `output` and `id`.")],
 ) -> None:
-    """Register benchmarks: from now on examples and source rows that hold parts of them are found."""
+    """Register benchmarks: examples and source rows that hold parts of them are found when they are checked next."""
     from cli.output import talk
     from cli.session import open_database
     from rebase_db.evaluate.benchmark_file import read_benchmark
-    from rebase_db.evaluate.store import register_benchmark
+    from rebase_db.evaluate.store import list_benchmarks, register_benchmark
 
     read = [(path, read_benchmark(path)) for path in files]
     with open_database().begin() as connection:
+        known = {each["benchmark"]: each["name"] for each in list_benchmarks(connection)}
         for path, file in read:
             number = register_benchmark(connection, file, str(path.resolve()))
-            talk.print(f"Benchmark {number}: {file.name}, {len(file.items):,} items.", markup=False, soft_wrap=True)
+            items = _counted(len(file.items), "item")
+            said = f"{file.name}, {items}." if number not in known else f"{path.name} is registered as {known[number]}."
+            talk.print(f"Benchmark {number}: {said}", markup=False, soft_wrap=True)
+            known.setdefault(number, file.name)
 
 
 @benchmarks.command("list")
@@ -72,7 +78,14 @@ def list_(as_json: JsonOption = False) -> None:
     from rebase_db.evaluate.store import list_benchmarks
 
     with open_database().connect() as connection:
-        emit(list_benchmarks(connection), as_json=as_json, numbers=["benchmark", "items"])
+        found = list_benchmarks(connection)
+    if not as_json:
+        found = [each | {"hash": each["hash"][:12]} for each in found]
+    emit(found, as_json=as_json, numbers=["benchmark", "items"])
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def add_to(app: typer.Typer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -55,6 +56,11 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
             f"{found['generated_at']:%Y-%m-%d %H:%M}"
         ),
     )
+    if found["reused_from"] is not None:
+        yield "  reused", f"the answer of call {found['reused_from']} to the same prompt; nothing was sent"
+    if found["superseded"]:
+        yield "superseded", "by a later attempt at the same row; what is said of the row below stays"
+    yield from _check_lines(found)
     if found["displaced_by"] is not None:
         yield "displaced", f"by retrieval {found['displaced_by']}; the rank below is its last one"
     yield (
@@ -82,6 +88,34 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
         run = f", run {place['training_run_id']} ({place['run_state']})" if place["training_run_id"] else ""
         score = f", {place['metric']} {place['value']:.3f} on {place['benchmark']}" if place["benchmark"] else ""
         yield "went to", f"set {place['training_set']} place {place['position']} of {place['size']:,}{run}{score}"
+
+
+def _check_lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    checks = found["checks"]
+    if checks:
+        if found["superseded"]:
+            failed = any(check["verdict"] == "fail" for check in checks)
+            yield "checked", "kept out at the time" if failed else "accepted at the time"
+        else:
+            # The link's own words: of the checks that failed one may be off by now.
+            kept_out = found["link_state"] == "rejected"
+            yield "checked", f"kept out by {found['link_error']}" if kept_out else "accepted"
+    for verdict, label in (("fail", "failed"), ("warn", "warned")):
+        for check in checks:
+            if check["verdict"] == verdict:
+                yield f"  {label}", f"{check['name']} {check['score']:.3g}{_evidence(check)}"
+    passed = [f"{check['name']} {check['score']:.3g}" for check in checks if check["verdict"] == "pass"]
+    if passed:
+        yield "  passed", ", ".join(passed)
+
+
+def _evidence(check: dict[str, Any]) -> str:
+    """What was seen, one thing after the other: ` (of example 3; text: ...)`."""
+    seen = [] if check["other_example_id"] is None else [f"of example {check['other_example_id']}"]
+    for key, value in check["evidence"].items():
+        plain = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        seen.append(f"{key.replace('_', ' ')}: {_short(plain, 120)}")
+    return f" ({'; '.join(seen)})" if seen else ""
 
 
 def _short(value: str, limit: int) -> str:

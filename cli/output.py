@@ -49,7 +49,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: 
     """Print rows as a table on stdout; columns named in `numbers` are right-aligned."""
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        grid.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        number = column in numbers
+        # A folded number is another number to whoever reads it.
+        grid.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=number)
     for row in rows:
         grid.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell if cell is not None else "") for cell in row))
     data.print(grid)

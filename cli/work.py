@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 def work(
     stage: StageOption = None,
-    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Batches in hand at the same time, at most.")] = 1,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Batches in hand at the same time, at most.")] = 2,
     batch: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Rows a batch; by default what suits the stage.")
     ] = None,

@@ -27,7 +27,7 @@ from rebase_db.retrieve.run import request_retrieval, retrieval_counts
 from rebase_db.task.store import StoredTask, add_task, find_task
 from rebase_db.transform.budget import BudgetState, Limits, drop_limits, read_budget, set_budget
 from rebase_db.transform.estimate import Estimate, estimate
-from rebase_db.transform.store import register_teacher, requeue_for, transform_counts
+from rebase_db.transform.store import known_teacher, register_teacher, requeue_for, transform_counts
 from rebase_db.transform.teacher import make_teacher
 from workers.models import Models, Teaching
 from workers.runner import drain
@@ -246,12 +246,8 @@ class Pipeline:
         """What `transform` would take for all rows that wait, or for the first of them."""
         lane, teacher = (task.task_version_id, self.encoder_id), self.teaching.teacher
         with self.engine.connect() as connection:
-            # As if it were to begin; nothing of it is kept.
-            ids = register_teacher(connection, teacher.identity, teacher.prompt)
-            requeue_for(connection, *lane, *ids)
-            found = estimate(connection, lane, teacher, ids[0], rows)
-            connection.rollback()
-        return found
+            ids = known_teacher(connection, teacher.identity, teacher.prompt)
+            return estimate(connection, lane, teacher, *ids, rows)
 
     def check(self, task: StoredTask) -> Checked:
         """Check the task's examples for what was not checked yet, and decide anew which are accepted."""

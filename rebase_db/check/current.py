@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CurrentExample:
-    """An example of the present ranking; `state` is its link's."""
+    """An example of the present ranking; `state` and `error` are its link's."""
 
     example_id: int
     link_id: int
@@ -31,6 +31,12 @@ class CurrentExample:
     input: str
     output: str
     rationale: str | None
+    error: str | None
+
+    @property
+    def kept_out_by(self) -> str | None:
+        """The check that keeps it out, as was decided last."""
+        return self.error.partition(":")[0] if self.state == "rejected" and self.error is not None else None
 
     @property
     def ranked(self) -> Ranked:

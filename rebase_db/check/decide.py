@@ -6,8 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from rebase_db.check.passing import COMPARING
 from rebase_db.control import transition, wake
 from rebase_db.queue import TRANSFORM
 from rebase_db.schema import Budget, RetrievalLink, TaskVersion
@@ -44,14 +45,21 @@ def decide(
 ) -> Decided:
     """Move the links of examples as their newest results want it; `checks` are the names of those that count."""
     failing: dict[str, list[int]] = defaultdict(list)
+    still_failing: dict[str, list[int]] = defaultdict(list)
     passing: list[int] = []
+    # One that repeats another and is no good itself is out for the latter: so it knocks out nothing.
+    in_order = sorted(checks, key=lambda name: name in COMPARING)
     for example in examples:
         found = results.get(example.example_id, {})
-        failed = next((name for name in checks if name in found and found[name].verdict == "fail"), None)
+        failed = next((name for name in in_order if name in found and found[name].verdict == "fail"), None)
         if failed is not None and example.state != "rejected":
             failing[failed].append(example.link_id)
+        elif failed is not None and example.kept_out_by != failed:
+            still_failing[failed].append(example.link_id)
         elif failed is None and example.state == "rejected":
             passing.append(example.link_id)
+    for name, link_ids in still_failing.items():
+        _reword(connection, link_ids, name)
     kept_out = sum(
         transition(
             connection,
@@ -59,7 +67,7 @@ def decide(
             "fail_check",
             ("transformed", "distilled"),
             RetrievalLink.link_id.in_(link_ids),
-            {"error": f"{name}: {FAILED_CHECK}"},
+            {"error": _error(name)},
         )
         for name, link_ids in failing.items()
     )
@@ -76,3 +84,19 @@ def decide(
         connection.execute(task.where(TaskVersion.task_version_id == task_version_id).values(exhausted_at=None))
         wake(connection)
     return Decided(kept_out, let_in)
+
+
+def _error(check: str) -> str:
+    return f"{check}: {FAILED_CHECK}"
+
+
+def _reword(connection: Connection, link_ids: Sequence[int], check: str) -> None:
+    """Say that links are rejected because of another check than before; no event, for their state stays."""
+    locked = (
+        select(RetrievalLink.link_id)
+        .where(RetrievalLink.link_id.in_(link_ids), RetrievalLink.state == "rejected")
+        .order_by(RetrievalLink.link_id)
+        .with_for_update(key_share=True)
+    )
+    ids = connection.execute(locked).scalars().all()
+    connection.execute(update(RetrievalLink).where(RetrievalLink.link_id.in_(ids)).values(error=_error(check)))

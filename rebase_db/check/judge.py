@@ -18,14 +18,14 @@ from rebase_db.transform.reservation import Spent, lock_task, reserve, settle, s
 from rebase_db.transform.store import call_values, register_teacher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import Connection, Engine
 
     from rebase_db.check.current import CurrentExample
     from rebase_db.check.passing import Pass
+    from rebase_db.check.run import Tools
     from rebase_db.task.checks import Judge
-    from rebase_db.task.teachers import LanguageModelSpec
     from rebase_db.transform.provider import Messages, Provider, Reply
 
 # What of a model's section shapes no answer.
@@ -63,7 +63,7 @@ def judge_examples(
     worker_id: int,
     made: Pass,
     settings: Judge,
-    provider_of: Callable[[LanguageModelSpec], Provider],
+    tools: Tools,
     taken: set[int],
 ) -> bool:
     """Have a judge give points to examples that have none, as far as the task's budget goes.
@@ -76,7 +76,7 @@ def judge_examples(
         worker_id: On whose account calls are set aside.
         made: The pass.
         settings: The judge.
-        provider_of: Makes the model, if one is needed.
+        tools: Makes the model, if one is needed, and says when to stop.
         taken: Examples this pass has taken up before; those taken up now are added.
 
     Returns:
@@ -94,14 +94,14 @@ def judge_examples(
     if not missing:
         return False
     taken.update(each.example_id for each in missing)
-    provider = provider_of(settings.model)
+    provider = tools.provider(settings.model)
     with engine.begin() as connection:
         teacher_id, prompt_id = register_teacher(connection, provider.identity, template())
     questions = [_ask_about(made, each) for each in missing]
     asking = _Asking(engine, worker_id, made, definition, provider, teacher_id, prompt_id)
     waiting = asking.answered_before(questions)
     step = provider.limits.in_flight * _ROUNDS
-    while waiting:
+    while waiting and not tools.stopping.is_set():
         paid = asking.ask(waiting[:step])
         if not paid:
             break

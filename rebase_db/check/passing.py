@@ -42,11 +42,12 @@ class Pass:
     def without(self, definition: CheckDefinition) -> list[CurrentExample]:
         """The examples that have no result under a definition, which from now on counts."""
         self.definitions[definition.name] = definition
-        return [each for each in self.examples if not self._has(each, definition)]
-
-    def _has(self, example: CurrentExample, definition: CheckDefinition) -> bool:
-        newest = self.newest[example.example_id].get(definition.name)
-        return newest is not None and newest.content_hash == definition.content_hash
+        name, content_hash = definition.name, definition.content_hash
+        return [
+            each
+            for each in self.examples
+            if (newest := self.newest[each.example_id].get(name)) is None or newest.content_hash != content_hash
+        ]
 
     def fails(self, example: CurrentExample, besides: frozenset[str] = frozenset()) -> bool:
         """Whether a check that counts keeps an example out, other than those named."""

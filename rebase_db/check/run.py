@@ -8,9 +8,10 @@ asked again: a judge's points are stored apart from the line that is drawn acros
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 LOCK = 0x52454243
 """First half of the two-part advisory lock under which a task version's examples are compared; the second is its id."""
+_LOOK_AGAIN_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,17 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What checks with models are made with: a language model by its spec, the task's encoder; loaded when needed."""
+    """What checks with models are made with.
+
+    Attributes:
+        provider: A language model by its spec, loaded when needed.
+        encoder: The task's encoder, loaded when needed.
+        stopping: Once set, nobody is asked or waited for any more.
+    """
 
     provider: Callable[[LanguageModelSpec], Provider]
     encoder: Callable[[], Encoder]
+    stopping: threading.Event = field(default_factory=threading.Event)
 
 
 def check_examples(engine: Engine, worker_id: int, lane: Lane, file: TaskFile, tools: Tools) -> Checked:
@@ -76,7 +85,9 @@ def check_examples(engine: Engine, worker_id: int, lane: Lane, file: TaskFile, t
     Raises:
         TeacherError: The judge refuses to serve; what was found by then is kept.
     """
-    with _one_at_a_time(engine, lane):
+    with _one_at_a_time(engine, lane, tools.stopping) as mine:
+        if not mine:
+            return Checked(0, {}, NOTHING)
         made = _begin(engine, file, lane)
         judge = file.checks.judge
         if judge is not None:
@@ -90,7 +101,7 @@ def check_examples(engine: Engine, worker_id: int, lane: Lane, file: TaskFile, t
         judged, taken = judge is not None, set[int]()
         while judge is not None and judged:
             try:
-                judged = judge_examples(engine, worker_id, made, judge, tools.provider, taken)
+                judged = judge_examples(engine, worker_id, made, judge, tools, taken)
             finally:
                 # A copy of an example that the judge keeps out stands for itself, and wants its own judgement.
                 _compare(engine, made)
@@ -120,12 +131,18 @@ def _keep(engine: Engine, made: Pass, before: Decided = NOTHING) -> Checked:
 
 
 @contextmanager
-def _one_at_a_time(engine: Engine, lane: Lane) -> Iterator[None]:
-    """Of two processes that compare the same examples, the later must see the earlier one's results."""
+def _one_at_a_time(engine: Engine, lane: Lane, stopping: threading.Event) -> Iterator[bool]:
+    """Of two processes that compare the same examples, the later must see the earlier one's results.
+
+    Whether this one's turn came: the earlier one may be asking a judge for hours.
+    """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(select(func.pg_advisory_lock(LOCK, lane[0])))
+        while not connection.execute(select(func.pg_try_advisory_lock(LOCK, lane[0]))).scalar_one():
+            if stopping.wait(_LOOK_AGAIN_SECONDS):
+                yield False
+                return
         try:
-            yield
+            yield True
         finally:
             connection.execute(select(func.pg_advisory_unlock(LOCK, lane[0])))
 
@@ -169,7 +186,8 @@ def _compare_with_others(
 ) -> None:
     """Compare what is new with all that no other check keeps out.
 
-    New is also what was kept out until now, and what repeats an example that no longer stands before it.
+    New is also what was kept out until now, and what repeats an example that no longer stands before it. Two near
+    duplicates of which one is liker to a third are a pair that no result names: a new ranking does not turn it round.
     """
     missing = {each.example_id for each in made.without(definition)}
     standing = {each.example_id: each for each in made.examples if not made.fails(each, COMPARING)}
@@ -178,9 +196,9 @@ def _compare_with_others(
         newest = made.newest[each.example_id].get(definition.name)
         if each.example_id in missing or newest is None:
             continue
+        if each.kept_out_by is not None and each.kept_out_by not in COMPARING:
+            new.add(each.example_id)
         if newest.other_example_id is None:
-            if each.state == "rejected" and newest.verdict == "pass":
-                new.add(each.example_id)
             continue
         other = standing.get(newest.other_example_id)
         if other is None or other.ranked.place > each.ranked.place:

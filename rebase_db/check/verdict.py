@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rebase_db.hashing import content_hash
@@ -20,14 +21,14 @@ class Verdict(StrEnum):
     FAIL = "fail"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CheckDefinition:
     """A check as it was applied; `parameters` are plain JSON and hold its version, its thresholds and its action."""
 
     name: str
     parameters: Mapping[str, Any]
 
-    @property
+    @cached_property
     def content_hash(self) -> bytes:
         """32 bytes over name and parameters (tag `check/v1`)."""
         return content_hash("check/v1", {"name": self.name, "parameters": dict(self.parameters)})

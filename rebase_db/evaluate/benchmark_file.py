@@ -53,7 +53,7 @@ def read_benchmark(path: Path) -> Benchmark:
     except OSError as error:
         raise TaskError(
             f"The benchmark file {path} cannot be read: {error.strerror or error}.",
-            hint="A relative path starts at the task file's folder.",
+            hint="In a task file a relative path starts at that file's folder.",
         ) from error
     items: list[BenchmarkItem] = []
     line_of: dict[str, int] = {}

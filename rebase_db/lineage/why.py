@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def why(connection: Connection, example_id: int) -> dict[str, Any]:
-    """The chain of one example, flat, by the column names of `why.sql`, with `went` and `mirrors` as lists.
+    """The chain of one example, flat, by the column names of `why.sql`, with `checks`, `went` and `mirrors` as lists.
+
+    `raw_answer` is the answer it was read out of, also where that was given to an earlier call (`reused_from`).
 
     Raises:
         UnknownNameError: There is no such example.
@@ -30,6 +32,8 @@ def why(connection: Connection, example_id: int) -> dict[str, Any]:
         )
         raise UnknownNameError(f"There is no example {example_id}.", hint=known)
     found = dict(row)
+    checks = connection.execute(text(named("checks_of_example")), {"example_id": example_id}).mappings()
+    found["checks"] = [dict(check) for check in checks]
     went = connection.execute(text(named("where_it_went")), {"example_id": example_id}).mappings()
     found["went"] = [dict(place) for place in went]
     mirrors = connection.execute(

@@ -7,7 +7,8 @@ SELECT
     link.state,
     example.input,
     example.output,
-    example.rationale
+    example.rationale,
+    link.error
 FROM retrieval_link AS link
 INNER JOIN generation ON generation.link_id = link.link_id AND generation.attempt = link.attempt
 INNER JOIN example USING (generation_id)

@@ -1,6 +1,6 @@
 -- Settles calls: frees what was set aside for them and counts what they took. A call whose tokens are null counts in full
--- as what was set aside; one for which nothing was set aside (the budget came after it was made) counts as well. The
--- budget's row is locked by the caller.
+-- as what was set aside; one for which nothing was set aside (the budget came after it was made) counts as well, but not
+-- one that was presumed spent in the meantime (its worker was only slow). The budget's row is locked by the caller.
 WITH call AS (
     SELECT *
     FROM unnest(
@@ -33,7 +33,19 @@ spent AS (
     FROM (
         SELECT spent_tokens AS tokens, spent_cost AS cost FROM settled
         UNION ALL
-        SELECT tokens, cost FROM call WHERE link_id NOT IN (SELECT link_id FROM settled)
+        SELECT call.tokens, call.cost
+        FROM call
+        WHERE
+            call.link_id NOT IN (SELECT link_id FROM settled)
+            AND NOT EXISTS (
+                SELECT
+                FROM reservation AS lost
+                WHERE
+                    lost.link_id = call.link_id
+                    AND lost.attempt IS NOT DISTINCT FROM call.attempt
+                    AND lost.worker_id = :worker_id
+                    AND lost.presumed
+            )
     ) AS each
 )
 

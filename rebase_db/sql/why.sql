@@ -7,8 +7,12 @@ SELECT
     task.name AS task,
     task_version.version AS task_version,
     generation.generation_id,
-    generation.raw_answer,
+    coalesce(generation.raw_answer, asked.raw_answer) AS raw_answer,
+    generation.reused_from,
+    generation.reading,
+    generation.cuts,
     generation.attempt,
+    generation.attempt < link.attempt AS superseded,
     generation.created_at AS generated_at,
     teacher.provider AS teacher_provider,
     teacher.model AS teacher_model,
@@ -16,6 +20,7 @@ SELECT
     encode(generation.prompt_hash, 'hex') AS prompt_hash,
     link.link_id,
     link.state AS link_state,
+    link.error AS link_error,
     link.rank,
     link.score,
     link.input_score,
@@ -50,9 +55,11 @@ SELECT
     source_row.content,
     encode(source_row.content_hash, 'hex') AS content_hash
 FROM example
-INNER JOIN generation USING (generation_id)
-INNER JOIN teacher USING (teacher_id)
-INNER JOIN prompt USING (prompt_id)
+INNER JOIN generation ON generation.generation_id = example.generation_id
+-- The call that was paid, where its answer was used again.
+LEFT JOIN generation AS asked ON asked.generation_id = generation.reused_from
+INNER JOIN teacher ON teacher.teacher_id = generation.teacher_id
+INNER JOIN prompt ON prompt.prompt_id = generation.prompt_id
 INNER JOIN retrieval_link AS link ON link.link_id = example.link_id
 INNER JOIN task_version USING (task_version_id)
 INNER JOIN task USING (task_id)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, func, insert, select, text, update
+from sqlalchemy import Select, insert, select, text, update
 
+from rebase_db.control import wake
 from rebase_db.schema import Budget, Task, TaskVersion
-from rebase_db.schema.hot import WAKE_CHANNEL
 from rebase_db.sql import named
 
 if TYPE_CHECKING:
@@ -43,18 +43,21 @@ def set_budget(connection: Connection, task: str, limits: Limits) -> None:
 
     A limit may be set below what is spent: then nothing more is.
     """
-    # Against calls that are just being written: they wait, and then find the budget to count against, or are waited for
-    # and are in the sum (see `reservation.settle`).
-    task_id = connection.execute(select(Task.task_id).where(Task.name == task).with_for_update()).scalar_one()
-    known = connection.execute(select(Budget.task_id).where(Budget.task_id == task_id)).first()
-    if known is None:
-        cost, tokens = connection.execute(text(named("spent_by_task")), {"task_id": task_id}).one()
-        connection.execute(insert(Budget).values(task_id=task_id, spent_cost=cost, spent_tokens=tokens))
+    task_id = connection.execute(select(Task.task_id).where(Task.name == task)).scalar_one()
+    known = select(Budget.task_id).where(Budget.task_id == task_id)
+    if connection.execute(known).first() is None:
+        # Against calls that are just being written: they wait, and then find the budget to count against, or are waited
+        # for and are in the sum (see `reservation.lock_task`). For the first budget only: who claims has the budget
+        # locked before its changes of it have the task looked up, so both must not be taken the other way round.
+        connection.execute(select(Task.task_id).where(Task.task_id == task_id).with_for_update())
+        if connection.execute(known).first() is None:
+            cost, tokens = connection.execute(text(named("spent_by_task")), {"task_id": task_id}).one()
+            connection.execute(insert(Budget).values(task_id=task_id, spent_cost=cost, spent_tokens=tokens))
     asked = {"max_cost": limits.cost, "max_tokens": limits.tokens, "max_examples": limits.examples}
     changed = {name: value for name, value in asked.items() if value is not None}
     if changed:
         connection.execute(update(Budget).where(Budget.task_id == task_id).values(exhausted_at=None, **changed))
-    connection.execute(select(func.pg_notify(WAKE_CHANNEL, "")))
+    wake(connection)
 
 
 def drop_limits(connection: Connection, task: str) -> None:
@@ -64,6 +67,7 @@ def drop_limits(connection: Connection, task: str) -> None:
         .where(Budget.task_id == select(Task.task_id).where(Task.name == task).scalar_subquery())
         .values(max_cost=None, max_tokens=None, max_examples=None, exhausted_at=None)
     )
+    wake(connection)
 
 
 def read_budget(connection: Connection, task: str) -> BudgetState | None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 
-from rebase_db.queue import TRANSFORM
-from rebase_db.schema import RetrievalLink
 from rebase_db.sql import named
 from rebase_db.transform.batch import plan_batch
 from rebase_db.transform.rows import RowReader
+from rebase_db.transform.store import links_to_ask
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -53,16 +52,11 @@ class Estimate:
     seconds: float | None
 
 
-def estimate(connection: Connection, lane: Lane, teacher: Teacher, teacher_id: int, rows: int | None) -> Estimate:
+def estimate(
+    connection: Connection, lane: Lane, teacher: Teacher, teacher_id: int, prompt_id: int, rows: int | None
+) -> Estimate:
     """Make every waiting row ready, or the first `rows` of them, and count; nothing is asked or written."""
-    waiting = list(
-        connection.execute(
-            select(RetrievalLink.link_id)
-            .where(TRANSFORM.in_lane(lane), TRANSFORM.eligible, TRANSFORM.in_state(TRANSFORM.machine.ready))
-            .order_by(RetrievalLink.rank)
-            .limit(rows)
-        ).scalars()
-    )
+    waiting = links_to_ask(connection, lane[0], lane[1], teacher_id, prompt_id, rows)
     reader = RowReader()
     stored = cut = prompt_tokens = most_answer_tokens = 0
     asked: set[bytes] = set()

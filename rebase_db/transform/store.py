@@ -24,7 +24,7 @@ from rebase_db.transform.teacher import storable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from rebase_db.queue import Claim
     from rebase_db.transform.provider import Reply
@@ -34,6 +34,8 @@ FAILED_CHECK = "the example failed this check"
 REFUSAL = "refusal"
 """`finish_reason` of an answer that the server set apart as a refusal."""
 LEAST_SNOOZE_SECONDS = 1.0
+ANSWERED = ("transformed", "distilled", "rejected")
+"""States of a link that has an answer."""
 
 
 def register_teacher(connection: Connection, identity: Mapping[str, Any], prompt: PromptTemplate) -> tuple[int, int]:
@@ -56,6 +58,13 @@ def register_teacher(connection: Connection, identity: Mapping[str, Any], prompt
         {"name": prompt.name, "template": prompt.text, "content_hash": prompt.content_hash},
     )
     return teacher_id, prompt_id
+
+
+def known_teacher(connection: Connection, identity: Mapping[str, Any], prompt: PromptTemplate) -> tuple[int, int]:
+    """Ids as of `register_teacher`, 0 for what was never registered; nothing is written."""
+    teacher = select(Teacher.teacher_id).where(Teacher.content_hash == content_hash("teacher/v1", dict(identity)))
+    template = select(Prompt.prompt_id).where(Prompt.content_hash == prompt.content_hash)
+    return connection.execute(teacher).scalar() or 0, connection.execute(template).scalar() or 0
 
 
 def example_hash(example: ParsedExample) -> bytes:
@@ -172,7 +181,30 @@ def requeue_for(connection: Connection, task_version_id: int, encoder_id: int, t
 
     Their old calls and examples stay; a new call will be a further attempt of the same link.
     """
-    elsewhere = (
+    links = task_links(task_version_id, encoder_id)
+    return revive(connection, queue.TRANSFORM, ("failed",), links) + revive(
+        connection, queue.TRANSFORM, ANSWERED, links & _answered_elsewhere(teacher_id, prompt_id)
+    )
+
+
+def links_to_ask(
+    connection: Connection, task_version_id: int, encoder_id: int, teacher_id: int, prompt_id: int, limit: int | None
+) -> list[int]:
+    """The links that wait for this teacher's answer, or will after `requeue_for`, best ranked first."""
+    state = RetrievalLink.state
+    wanted = state.in_(["retrieved", "failed"]) | (state.in_(ANSWERED) & _answered_elsewhere(teacher_id, prompt_id))
+    return list(
+        connection.execute(
+            select(RetrievalLink.link_id)
+            .where(task_links(task_version_id, encoder_id), RetrievalLink.displaced_by.is_(None), wanted)
+            .order_by(RetrievalLink.rank)
+            .limit(limit)
+        ).scalars()
+    )
+
+
+def _answered_elsewhere(teacher_id: int, prompt_id: int) -> ColumnElement[bool]:
+    return (
         select(Generation.generation_id)
         .where(
             Generation.link_id == RetrievalLink.link_id,
@@ -180,10 +212,6 @@ def requeue_for(connection: Connection, task_version_id: int, encoder_id: int, t
             (Generation.teacher_id != teacher_id) | (Generation.prompt_id != prompt_id),
         )
         .exists()
-    )
-    links = task_links(task_version_id, encoder_id)
-    return revive(connection, queue.TRANSFORM, ("failed",), links) + revive(
-        connection, queue.TRANSFORM, ("transformed", "distilled", "rejected"), links & elsewhere
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from rebase_db.schema import Generation
 from rebase_db.transform.provider import Reply, ResponseForm, Usage
@@ -36,7 +37,7 @@ def stored_replies(
             Generation.finish_reason,
             Generation.response_form,
         )
-        .distinct(Generation.prompt_hash)
+        .ext(distinct_on(Generation.prompt_hash))
         .where(
             Generation.teacher_id == teacher_id,
             Generation.prompt_hash.in_(hashes),

@@ -90,7 +90,7 @@ class TemplateTeacher:
             started = time.perf_counter()
             raw, outcome = self._apply(one.row)
             seconds = time.perf_counter() - started
-            yield _answer(one, Reply(one.link_id, raw, seconds, usage=Usage(cost=Decimal(0))), outcome)
+            yield _answer(one, Reply(one.link_id, raw, seconds, usage=Usage(0, 0, Decimal(0))), outcome)
 
     def read(self, prepared: Prepared, reply: Reply) -> Answer:
         """What the rules make of the row: they say the same each time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from rebase_db import queue
 from rebase_db.check.example import first_failure
 from rebase_db.check.store import register_checks
 from rebase_db.check.verdict import Candidate
+from rebase_db.database import failures
 from rebase_db.errors import RebaseError
 from rebase_db.faults import FaultPoint, reach
 from rebase_db.outcomes import Release
@@ -122,9 +123,11 @@ class TransformStage:
             claims, full = claim_within(connection, self.lease.worker_id, lane, limit, after, weigh)
         if claims:
             self._planned[claims[0].item_id, claims[0].attempt] = planned
-        elif full and not self.finish_lane(lane):
-            with self.engine.begin() as connection:
-                exhaust_if_full(connection, lane)
+        elif full or self.spent(lane):
+            kept_out = self.finish_lane(lane)
+            if full and not kept_out:
+                with self.engine.begin() as connection:
+                    exhaust_if_full(connection, lane)
         return claims
 
     def spent(self, lane: Lane) -> bool:
@@ -185,13 +188,25 @@ class _Work:
             yield from self._ask()
         except RebaseError as error:
             failure = error
-        unasked = [each.link_id for each in self.batch.ask if each.link_id not in self.asked]
-        # Of prompts that were not answered: whichever of the rows is claimed next asks again.
-        unasked += [each.link_id for others in self.batch.same.values() for each in others]
+        except GeneratorExit:
+            self._free()
+            raise
+        # Of prompts that were not answered, too: whichever of the rows is claimed next asks again.
+        unasked = self._unasked() + [each.link_id for others in self.batch.same.values() for each in others]
         if unasked:
             yield self._handed_back(unasked)
         if failure is not None:
             raise failure
+
+    def _unasked(self) -> list[int]:
+        return [each.link_id for each in self.batch.ask if each.link_id not in self.asked]
+
+    def _free(self) -> None:
+        """Free what was set aside for rows that were never sent: who hands them back does not know that."""
+        unasked = self._unasked()
+        if unasked and self.ready.limited:
+            with suppress(*failures.AWAY), self.stage.engine.begin() as connection:
+                self._settle(connection, dict.fromkeys(unasked, Usage(0, 0)))
 
     def _ask(self) -> Iterator[Result]:
         answered = self.ready.teaching.teacher.answer(self._feed())

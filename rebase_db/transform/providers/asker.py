@@ -37,6 +37,10 @@ class Call:
         self.requests, self.schema, self.name = iter(requests), schema, name
         self.turn = asyncio.Lock()
 
+    def end(self) -> None:
+        """Take no further request."""
+        self.requests = iter(())
+
 
 @dataclass(slots=True)
 class _Progress:

@@ -70,7 +70,8 @@ class OpenAIServer:
         """One reply for each request, as they come in; asking begins with the first `next`.
 
         Raises:
-            TeacherError: The key, the model or the account is refused; replies that came before are given first.
+            TeacherError: The key, the model or the account is refused; what was under way is answered first, and
+                what is left without a reply is not billed.
         """
         call = Call(requests, schema, name)
         replies: SimpleQueue[Reply | None] = SimpleQueue()
@@ -110,12 +111,20 @@ class OpenAIServer:
 
     async def _answer_all(self, call: Call, replies: SimpleQueue[Reply | None]) -> None:
         async def answer_some() -> None:
-            while (reply := await self._asker.next_reply(call)) is not None:
-                replies.put(reply)
+            try:
+                while (reply := await self._asker.next_reply(call)) is not None:
+                    replies.put(reply)
+            except BaseException:
+                # What else is under way may be answered, and billed: it is waited for, so that only what was refused
+                # comes without a reply.
+                call.end()
+                raise
 
         tasks = [asyncio.create_task(answer_some()) for _ in range(self._spec.concurrency)]
         try:
-            await asyncio.gather(*tasks)
+            for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+                if outcome is not None:
+                    raise outcome
         finally:
             for task in tasks:
                 task.cancel()
