@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from rebase_db.transform.estimate import Estimate
 
 SMALLEST_MONEY = Decimal("0.0001")
+MUCH_MONEY = 100
+"""From here on, cents are exact enough."""
+MOST = 10**15
+"""Of money and of tokens; more is a slip of the keyboard."""
+MOST_EXAMPLES = 10**9
 
 
 def transform(
@@ -21,8 +26,10 @@ def transform(
     max_cost: Annotated[
         str | None, typer.Option(metavar="MONEY", help="Spend at most this in all, in the currency of the prices.")
     ] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=0, help="Use at most so many tokens in all.")] = None,
-    max_examples: Annotated[int | None, typer.Option(min=0, help="Go on until so many are accepted, then end.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=0, max=MOST, help="Use at most so many tokens in all.")] = None,
+    max_examples: Annotated[
+        int | None, typer.Option(min=0, max=MOST_EXAMPLES, help="Go on until so many are accepted, then end.")
+    ] = None,
     no_limits: Annotated[bool, typer.Option("--no-limits", help="Lift the limits that were set before.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and ask nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -51,13 +58,14 @@ def transform(
     if as_json:
         emit_json({"rows": counts, "budget": None if state is None else _budget(state)})
         return
-    talk.print(
-        ", ".join(f"{number:,} {name}" for name, number in sorted(counts.items())) or "No row was retrieved yet."
-    )
+    rows = ", ".join(f"{number:,} {name}" for name, number in sorted(counts.items()))
+    talk.print(f"Rows: {rows}." if rows else "No row was retrieved yet.")
     if state is not None:
         data.print(_spent(state), soft_wrap=True)
         if state.exhausted and counts.get("retrieved"):
-            talk.print(f"The budget ended it: {counts['retrieved']:,} rows wait. A higher limit goes on.")
+            talk.print(
+                f"A limit ended it: {counts['retrieved']:,} rows still wait. Set a higher one to go on.", soft_wrap=True
+            )
 
 
 def costs(task: TaskName, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
@@ -78,28 +86,28 @@ def costs(task: TaskName, as_json: Annotated[bool, typer.Option("--json", help="
         }
         emit_json({**rows, "budget": None if state is None else _budget(state)})
         return
-    if not found.calls:
+    if not any(row["calls"] for row in found.calls):
         talk.print("No call was made yet.")
         return
-    counted = ("calls", "reused", "errors", "accepted")
+    counted = ("calls", "reused", "errors")
     lines = [
         (
-            row["by"],
-            row["name"] if row["by"] != "all" else "",
+            "all" if row["by"] == "all" else f"{row['by']} {row['name']}",
             *(row[name] for name in counted),
             row["prompt_tokens"] + row["completion_tokens"],
             _amount(row["cost"]),
+            row["accepted"],
             _amount(row["cost_per_accepted"]),
         )
         for row in found.calls
     ]
     lines += [
-        ("judge", row["name"], row["calls"], "", "", "", row["prompt_tokens"] + row["completion_tokens"],
-         _amount(row["cost"]), "")
+        (f"judge {row['name']}", row["calls"], "", "", row["prompt_tokens"] + row["completion_tokens"],
+         _amount(row["cost"]), "", "")
         for row in found.judges
     ]  # fmt: skip
-    columns = ["by", "name", *counted, "tokens", "cost", "an example"]
-    table(columns, lines, numbers=columns[2:])
+    columns = ["of", *counted, "tokens", "cost", "accepted", "cost each"]
+    table(columns, lines, numbers=columns[1:])
     if state is not None:
         data.print(_spent(state), soft_wrap=True)
 
@@ -109,7 +117,7 @@ def _money(text: str) -> Decimal:
         amount = Decimal(text)
     except ArithmeticError:
         amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0:
+    if not amount.is_finite() or not 0 <= amount <= MOST:
         raise typer.BadParameter(
             f"{text!r} is no amount of money: write a number such as 2.50.", param_hint="--max-cost"
         )
@@ -119,7 +127,9 @@ def _money(text: str) -> Decimal:
 def _amount(money: Decimal | None) -> str:
     if money is None:
         return "-"
-    return f"{money:,.4f}" if money == 0 or money >= SMALLEST_MONEY else f"{money:.2e}"
+    if money >= MUCH_MONEY:
+        return f"{money:,.2f}"
+    return f"{money:.4f}" if money == 0 or money >= SMALLEST_MONEY else f"{money:.2e}"
 
 
 def _plain(value: object) -> object:
@@ -141,32 +151,45 @@ def _budget(state: BudgetState) -> dict[str, object]:
 
 def _spent(state: BudgetState) -> str:
     limits = state.limits
-    parts = [
-        f"{state.spent_tokens:,} tokens" + (f" of {limits.tokens:,}" if limits.tokens is not None else ""),
-        f"{_amount(state.spent_cost)} money" + (f" of {_amount(limits.cost)}" if limits.cost is not None else ""),
-    ]
-    held = f", {state.held_tokens:,} tokens set aside" if state.held_tokens else ""
-    wanted = f"; ends at {limits.examples:,} accepted examples" if limits.examples is not None else ""
-    return f"Spent {' and '.join(parts)}{held}{wanted}."
+    parts = [f"{_of(f'{state.spent_tokens:,}', None if limits.tokens is None else f'{limits.tokens:,}')} tokens"]
+    if state.spent_cost or limits.cost is not None:  # 0 is also what calls without a price add up to
+        parts.append(f"cost {_of(_amount(state.spent_cost), None if limits.cost is None else _amount(limits.cost))}")
+    if state.held_tokens:
+        parts.append(f"{state.held_tokens:,} tokens set aside for calls under way")
+    if limits.examples is not None:
+        parts.append(f"ends at {limits.examples:,} accepted examples")
+    return f"Spent so far: {'; '.join(parts)}."
+
+
+def _of(spent: str, limit: str | None) -> str:
+    return spent if limit is None else f"{spent} of {limit}"
 
 
 def _print_estimate(found: Estimate) -> None:
-    from cli.output import data
+    from cli.output import data, duration
 
+    if not found.rows:
+        data.print("No row waits for an answer: nothing would be sent.")
+        return
     cut = f", {found.cut:,} of them cut to fit" if found.cut else ""
-    data.print(f"{found.rows:,} rows wait: {found.prompts:,} prompts to send{cut}, {found.stored:,} answers stored.")
+    stored = f"; {found.stored:,} rows get an answer that is stored" if found.stored else ""
+    data.print(f"{found.rows:,} rows wait: {found.prompts:,} prompts to send{cut}{stored}.", soft_wrap=True)
+    if not found.prompts:
+        return
     answers = f"at most {found.most_answer_tokens:,} answer tokens"
     if found.answer_tokens is not None:
-        answers = f"about {found.answer_tokens:,} answer tokens ({answers})"
-    data.print(f"About {found.prompt_tokens:,} prompt tokens, {answers}.", soft_wrap=True)
+        answers = f"about {found.answer_tokens:,} answer tokens (at most {found.most_answer_tokens:,})"
+    data.print(f"Tokens: about {found.prompt_tokens:,} of the prompts, {answers}.", soft_wrap=True)
     if found.most_cost is None:
-        data.print("Cost unknown: the teacher has no prices.")
+        data.print("Cost: unknown, for the teacher has no input_price and output_price.")
     elif found.cost is None:
-        data.print(f"At most {_amount(found.most_cost)} money.")
+        data.print(f"Cost: at most {_amount(found.most_cost)}.")
     else:
-        data.print(f"About {_amount(found.cost)} money, at most {_amount(found.most_cost)}.")
+        data.print(f"Cost: about {_amount(found.cost)} (at most {_amount(found.most_cost)}).")
     if found.seconds is not None:
-        data.print(f"About {found.seconds:,.0f} s, as answers took so far.")
+        data.print(
+            f"Time: about {duration(found.seconds)}, if answers take as long as they took so far.", soft_wrap=True
+        )
 
 
 def add_to(app: typer.Typer) -> None:

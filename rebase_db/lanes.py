@@ -38,6 +38,11 @@ def unfinished(connection: Connection, queue: Queue) -> bool:
     return connection.execute(working).first() is not None or bool(_lanes(connection, queue, "infinity"))
 
 
+def unchecked_lanes(connection: Connection) -> list[Lane]:
+    """The lanes of tasks whose examples wait to be compared with each other, and for nothing else."""
+    return [tuple(row) for row in connection.execute(text(named("lanes_unchecked")))]
+
+
 def _lanes(connection: Connection, queue: Queue, until: str | None) -> list[ReadyLane]:
     rows = connection.execute(text(named(f"lanes_{queue.stage}")), {"until": until})
     return [ReadyLane(tuple(row[:-1]), row[-1]) for row in rows]

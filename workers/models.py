@@ -61,8 +61,7 @@ class Models:
         Raises:
             RebaseError: The task has no teacher, or its key is not in this process's environment.
         """
-        with self._engine.connect() as connection:
-            file = version_file(connection, task_version_id)
+        file = self._stored_file(task_version_id)
         with self._loading:
             known = self._teachings.get(task_version_id)
             if known is not None and known[0] == file:
@@ -72,6 +71,14 @@ class Models:
             teaching = Teaching(read, make_teacher(read, self._provider), ExampleChecker(read))
             self._teachings[task_version_id] = file, teaching
             return teaching
+
+    def file(self, task_version_id: int) -> TaskFile:
+        """The task file of a version, as it says now; nothing is loaded for it."""
+        return TaskFile.model_validate(self._stored_file(task_version_id))
+
+    def _stored_file(self, task_version_id: int) -> dict[str, Any]:
+        with self._engine.connect() as connection:
+            return version_file(connection, task_version_id)
 
     def provider(self, spec: LanguageModelSpec) -> Provider:
         """A language model.

@@ -16,7 +16,7 @@ from rebase_db.database.engine import check_revision, read_revision
 from rebase_db.database.line import Line
 from rebase_db.database.revision import HEAD
 from rebase_db.errors import DatabaseError, RebaseError
-from rebase_db.lanes import unfinished
+from rebase_db.lanes import unchecked_lanes, unfinished
 from rebase_db.lease import Lease
 from rebase_db.outcomes import backoff_seconds
 from rebase_db.rescue import rescue
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 STAGES = tuple(each.stage for each in queue.QUEUES)
 RESCUE_SECONDS = 2.0
 DRAIN_POLL_SECONDS = 0.2
+CHECK_SECONDS = 30.0
+"""How often an idle worker looks for examples that one that died has left unchecked."""
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +100,8 @@ class Worker:
         self._failure: BaseException | None = None
         self._rescuing = threading.Lock()
         self._rescued_at = float("-inf")
+        self._checking = threading.Lock()
+        self._checked_at = float("-inf")
         self._runners: list[Runner] = []
         self._hands = Hands()
         self._models = Models(engine)
@@ -177,7 +181,7 @@ class Worker:
         if self._lease is None:
             raise RuntimeError("the worker is not running")
         tools = Tools(self._models.provider, lambda: self._models.encoder(lane[1]), self._stopping)
-        file = self._models.teaching(lane[0]).file
+        file = self._models.file(lane[0])
         return bool(check_examples(self._engine, self._lease.worker_id, lane, file, tools).decided.kept_out)
 
     def _check_schema(self, connection: Connection) -> None:
@@ -220,6 +224,8 @@ class Worker:
                 turns = [self._turn(each, runner, line) for each, runner in work]
                 # After them: who was woken for new work should not first look for what others left.
                 worked = any(turns) | self._rescue(lease, line)
+                if not worked and "transform" in self._options.stages:
+                    worked = self._check_lanes(line)
                 if not worked and self._options.drain and self._nothing_left(line):
                     return
             except failures.FAILED as error:
@@ -271,6 +277,27 @@ class Worker:
         if rows:
             log.warning("%d rows of workers that are gone wait again.", rows)
         return bool(rows)
+
+    def _check_lanes(self, line: Line) -> bool:
+        """Now and then, check what a worker that died had left to check; whether there was any."""
+        if not self._checking.acquire(blocking=False):
+            return False
+        try:
+            pause = DRAIN_POLL_SECONDS if self._options.drain else CHECK_SECONDS
+            if time.monotonic() - self._checked_at < pause:
+                return False
+            self._checked_at = time.monotonic()
+            with line.open() as connection:
+                lanes = unchecked_lanes(connection)
+            for lane in lanes:
+                try:
+                    self._check_lane(lane)
+                except RebaseError as error:
+                    log.warning("%s %s The examples are left to other workers.", error.message, error.hint)
+                    return False
+            return bool(lanes)
+        finally:
+            self._checking.release()
 
     def _nothing_left(self, line: Line) -> bool:
         """Whether no row of these stages is ready, waits for its time or is in somebody's hands."""

@@ -10,10 +10,12 @@ from sqlalchemy import insert, select
 
 from rebase_db.check.store import register_checks, write_results
 from rebase_db.check.verdict import CheckDefinition, Finding
+from rebase_db.errors import TeacherError
+from rebase_db.hashing import canonical_json
 from rebase_db.schema import Judgement as JudgementTable
 from rebase_db.transform.judge_prompt import SCHEMA, Judgement, messages, read_judgement, template
 from rebase_db.transform.prompt import prompt_hash
-from rebase_db.transform.provider import Request
+from rebase_db.transform.provider import Request, Usage
 from rebase_db.transform.reservation import Spent, lock_task, reserve, settle, spent_on
 from rebase_db.transform.store import call_values, register_teacher
 
@@ -157,17 +159,23 @@ class _Asking:
         """Ask those that the budget suffices for, and write what came of it; the links of those."""
         limits = self.provider.limits
         by_link = {each.example.link_id: each for each in questions}
+        # Some servers spell the schema out in the prompt, and bill it; a token is a byte or more.
+        schema_tokens = len(canonical_json(SCHEMA).encode())
         most = {
-            link_id: limits.usage(self.provider.most_tokens(each.messages), limits.answer_tokens)
+            link_id: limits.usage(self.provider.most_tokens(each.messages) + schema_tokens, limits.answer_tokens)
             for link_id, each in by_link.items()
         }
         with self.engine.begin() as connection:
             paid = reserve(connection, self.made.lane[0], self.worker_id, most)
         requests = [Request(link_id, by_link[link_id].messages) for link_id in paid]
         replies: list[Reply] = []
+        silence: Usage | None = None
         try:
             with closing(self.provider.ask(requests, SCHEMA, "judgement")) as given:  # type: ignore[type-var]
                 replies.extend(given)
+        except TeacherError:
+            silence = Usage(0, 0)  # what is without a reply was refused, and is not billed
+            raise
         finally:
             silent = set(paid) - {reply.key for reply in replies}
             with self.engine.begin() as connection:
@@ -175,7 +183,7 @@ class _Asking:
                 for reply in replies:
                     self._write(connection, by_link[reply.key], reply)
                 spent = [Spent(reply.key, None, spent_on(reply)) for reply in replies]
-                spent += [Spent(link_id, None, None) for link_id in silent]
+                spent += [Spent(link_id, None, silence) for link_id in silent]
                 settle(connection, self.made.lane[0], self.worker_id, spent)
                 # With the judgements, so that the points of a finished call are never without their verdict.
                 write_results(connection, register_checks(connection, [self.definition]), self.made.results)

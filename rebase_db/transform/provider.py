@@ -139,7 +139,8 @@ class Provider(Protocol):
             name: What the schema is called where the protocol wants a name.
 
         Raises:
-            TeacherError: The model refuses to serve at all; requests without a reply by then have none.
+            TeacherError: The model refuses to serve at all. What is under way is brought to its end before; requests
+                without a reply by then were refused, and are not billed.
         """
         ...
 

@@ -81,11 +81,11 @@ def task_file(url: str, **teacher: Any) -> TaskFile:
     )
 
 
-def enqueue(engine: Engine, url: str, count: int) -> list[int]:
+def enqueue(engine: Engine, url: str, count: int, **teacher: Any) -> list[int]:
     """Add a task with `count` links for a teacher at `url`; their ids."""
     with engine.begin() as connection:
         chain = build(connection)
-        stored = add_task(connection, task_file(url))
+        stored = add_task(connection, task_file(url, **teacher))
         version = {"task_version_id": stored.task_version_id}
         encoder = {"encoder_id": chain["encoder"]["encoder_id"]}
         retrieval = add(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Queued
     from tests.transform.stub_server import StubServer
 
-WORK = ("work", "--stage", "transform", "--batch", "10", "--log-format", "json")
+WORK = ("work", "--stage", "transform", "--concurrency", "1", "--batch", "10", "--log-format", "json")
 TIMEOUT = 100
 
 
@@ -128,7 +128,7 @@ def test_a_drain_that_cannot_go_on_ends_with_the_exit_code_of_its_error(
     queued: Queued, teacher: StubServer, tmp_path: Path, log_format: str
 ) -> None:
     teacher.behaviour = lambda _: Reply(status=401)
-    with rebase(queued.database_url, tmp_path, *WORK[:3], "--drain", "--log-format", log_format) as worker:
+    with rebase(queued.database_url, tmp_path, *WORK[:5], "--drain", "--log-format", log_format) as worker:
         output, errors = worker.communicate(timeout=TIMEOUT)
     assert (worker.returncode, output) == (6, ""), errors
     if log_format == "json":

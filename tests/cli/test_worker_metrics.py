@@ -42,7 +42,7 @@ def scrape(port: int) -> Samples:
 def test_a_worker_serves_what_it_did_and_how_far_all_is(queued: Queued, teacher: StubServer, tmp_path: Path) -> None:
     answered = iter(range(10))
     teacher.behaviour = lambda _: Reply(hang=next(answered, None) is None)
-    options = ("--stage", "transform", "--batch", "10", "--metrics-port", "0", "--grace", "0")
+    options = ("--stage", "transform", "--concurrency", "1", "--batch", "10", "--metrics-port", "0", "--grace", "0")
     with rebase(queued.database_url, tmp_path, "work", *options) as worker:
         assert worker.stderr is not None
         found = re.search(r"http://127\.0\.0\.1:(\d+)/metrics", worker.stderr.readline())

@@ -110,7 +110,8 @@ def ingested() -> list[SourceRow]:
 @pytest.fixture(scope="module")
 def answers(task: TaskFile, ingested: list[SourceRow]) -> list[Answer]:
     assert isinstance(task.teacher, TemplateTeacherSpec)
-    return list(TemplateTeacher(task.teacher, task.labels).answer(ingested))
+    teacher = TemplateTeacher(task.teacher)
+    return list(teacher.answer(map(teacher.prepare, ingested)))
 
 
 def rules(task: TaskFile) -> TemplateTeacherSpec:

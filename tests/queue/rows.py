@@ -32,12 +32,15 @@ _ADD_READY = {
         INSERT INTO retrieval (task_version_id, encoder_id, top_n, scoring, mirrors, state)
         SELECT :task_version_id, :encoder_id, n, 'max-rank', 'all', 'waiting'
         FROM generate_series(2, :count + 1) AS n""",
-    # Ranks run against ids, so that claiming by rank shows.
+    # Ranks run against ids, so that claiming by rank shows. Contents differ: of equal ones a teacher is asked once.
     "retrieval_link": """
         WITH number AS (SELECT generate_series(2, :count + 1) AS n),
         rows AS (
             INSERT INTO source_row (dataset_id, row_id, ingest_id, split_id, source_index, content, content_hash)
-            SELECT :dataset_id, n, 1, 1, n, '{}', sha256(CAST(CAST(n AS text) AS bytea)) FROM number
+            SELECT
+                :dataset_id, n, 1, 1, n, jsonb_build_object('letter', 'row ' || n),
+                sha256(CAST(CAST(n AS text) AS bytea))
+            FROM number
         ),
         cells AS (INSERT INTO cell (dataset_id, row_id, column_id, text_id) SELECT :dataset_id, n, 1, 1 FROM number)
         INSERT INTO retrieval_link (

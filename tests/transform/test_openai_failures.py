@@ -18,7 +18,7 @@ from rebase_db.transform.providers.admission import Admission
 from rebase_db.transform.providers.openai_server import OpenAIServer
 from rebase_db.transform.providers.retry_after import DEFAULT_SECONDS, backoff_seconds, told_seconds
 from tests.transform.openai_asking import KEY, SCHEMA, number_of, only, refusal_of, requests, spec
-from tests.transform.stub_server import Reply, StubServer
+from tests.transform.stub_server import Asked, Reply, StubServer
 
 Serve = Callable[..., StubServer]
 
@@ -222,6 +222,26 @@ def test_replies_before_the_end_are_not_lost(serve: Serve) -> None:
         with pytest.raises(TeacherError):
             next(replies)
     assert len(server.asked) == 4
+
+
+def test_what_is_under_way_when_one_is_refused_is_still_answered(serve: Serve) -> None:
+    """It may be billed; and what is left without a reply was refused, or never sent."""
+    refused = threading.Event()
+
+    def behave(asked: Asked) -> Reply:
+        if number_of(asked) == 1:
+            refused.set()
+            return Reply(status=401)
+        assert refused.wait(60)
+        return Reply(delay=0.2)
+
+    server = serve(behave)
+    with closing(OpenAIServer(spec(server.url, concurrency=3))) as provider:
+        replies: list[int] = []
+        with pytest.raises(TeacherError, match="refuses the key"):
+            replies.extend(reply.key for reply in provider.ask(requests(10), SCHEMA, "example"))
+    assert sorted(number_of(asked) for asked in server.asked) == [0, 1, 2]
+    assert sorted(replies) == [1000, 1002]
 
 
 def test_the_key_is_shown_nowhere(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:

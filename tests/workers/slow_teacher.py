@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rebase_db.task.checks import Check, Checks
 from rebase_db.task.store import add_task
 from rebase_db.task.teachers import OpenAITeacherSpec
 from tests.transform.stub_server import Asked, Reply, StubServer
@@ -13,6 +14,9 @@ from tests.workers.ready import tasks_of
 
 if TYPE_CHECKING:
     from tests.workers.world import Workshop
+
+
+CHECKS = Checks(duplicate=Check(action="off"))
 
 
 class SlowTeacher(StubServer):
@@ -37,12 +41,14 @@ class SlowTeacher(StubServer):
         self.go.set()
         super().__exit__(*details)
 
-    def teach(self, workshop: Workshop, at_once: int = 4) -> None:
-        """Become the teacher of all tasks, asked so many rows at a time."""
-        spec = OpenAITeacherSpec(provider="openai", model="slow", base_url=self.url, concurrency=at_once, max_retries=0)
+    def teach(self, workshop: Workshop, at_once: int = 4, **settings: Any) -> None:
+        """Become the teacher of all tasks, asked so many rows at a time; texts that come twice are kept."""
+        spec = OpenAITeacherSpec(
+            provider="openai", model="slow", base_url=self.url, concurrency=at_once, max_retries=0, **settings
+        )
         with workshop.engine.begin() as connection:
             for file in tasks_of(workshop.folder):
-                add_task(connection, file.model_copy(update={"teacher": spec}))
+                add_task(connection, file.model_copy(update={"teacher": spec, "checks": CHECKS}))
 
     def wait_until_asked(self, times: int) -> None:
         """Return once so many further questions have arrived."""

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from tests.workers.world import Workshop
 
 
+UNCOMPARED = """
+    SELECT 1 FROM example WHERE NOT EXISTS (
+        SELECT FROM check_result JOIN check_definition USING (check_id)
+        WHERE check_result.example_id = example.example_id AND name = 'duplicate'
+    )"""
+
+
 @contextmanager
 def running(worker: Worker) -> Iterator[threading.Thread]:
     """The worker, in a thread."""
@@ -50,6 +57,7 @@ def test_idle_workers_are_woken_by_a_notification(workshops: Workshops, monkeypa
         make_ready(workshop.database_url, workshops.files, "transform", monkeypatch)
         left = "SELECT 1 FROM retrieval_link WHERE state IN ('retrieved', 'transforming')"
         until(lambda: not workshop.query(left), "the links are transformed")
+        until(lambda: not workshop.query(UNCOMPARED), "their examples are compared with each other")
         assert end_state(workshop.engine) == workshops.after("transform")
         assert illegal_events(workshop.engine) == []
 

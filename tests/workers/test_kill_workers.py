@@ -39,7 +39,8 @@ POINTS = [
 @pytest.mark.parametrize("point", POINTS)
 def test_a_worker_dies_and_two_others_go_on(workshops: Workshops, point: FaultPoint) -> None:
     stage = point.partition(".")[0]
-    arguments = ("--stage", stage, "--batch", str(BATCH[stage]), "--drain")
+    # One batch at a time, so that the point is reached where it is meant to be.
+    arguments = ("--stage", stage, "--concurrency", "1", "--batch", str(BATCH[stage]), "--drain")
     with workshops.open(stage) as workshop:
         dying = workshop.work(*arguments, fault=f"{point}:{TURN.get(point, 1)}")
         assert dying.end() == -signal.SIGKILL, f"{point} was not reached: {dying.said()}"
@@ -79,3 +80,20 @@ def test_two_die_at_any_statement_and_a_third_finishes(workshops: Workshops, sta
         assert last.end() == 0, last.said()
         assert end_state(workshop.engine) == workshops.after("transform")
         assert illegal_events(workshop.engine) == []
+
+
+@pytest.mark.slow
+def test_examples_are_compared_although_the_worker_died_after_the_last_answer(workshops: Workshops) -> None:
+    arguments = ("--stage", "transform", "--drain")
+    with workshops.open("transform") as workshop:
+        workshop.query("UPDATE task SET paused_at = now() WHERE name = 'is-it-food'")
+        waiting = workshop.query(
+            "SELECT count(*) FROM retrieval_link JOIN task_version USING (task_version_id) JOIN task USING (task_id)"
+            " WHERE name = 'fruit-or-tool'"
+        )[0]
+        dying = workshop.work(*arguments, "--batch", "1", fault=f"{FaultPoint.TRANSFORM_COMMITTED}:{waiting}")
+        assert dying.end() == -signal.SIGKILL, dying.said()
+        workshop.query("UPDATE task SET paused_at = NULL")
+        other = workshop.work(*arguments)
+        assert other.end() == 0, other.said()
+        assert end_state(workshop.engine) == workshops.after("transform")

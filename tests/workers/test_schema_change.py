@@ -28,7 +28,8 @@ def beats(workshop: Workshop, count: int) -> None:
 def test_a_worker_stops_and_hands_back_what_it_has(workshops: Workshops) -> None:
     with workshops.open("transform") as workshop, SlowTeacher(HELD) as teacher:
         teacher.teach(workshop, at_once=HELD)
-        worker = workshop.work("--stage", "transform", "--batch", str(HELD), REBASE_LEASE_SECONDS="2")
+        arguments = ("--stage", "transform", "--concurrency", "1", "--batch", str(2 * HELD))
+        worker = workshop.work(*arguments, REBASE_LEASE_SECONDS="2")
         teacher.wait_until_asked(HELD)
         workshop.query("UPDATE alembic_version SET version_num = '9999'")
         beats(workshop, 2)  # the first looks at the schema; it is through with that before the second
@@ -39,9 +40,9 @@ def test_a_worker_stops_and_hands_back_what_it_has(workshops: Workshops) -> None
         assert "is newer than this rebase-db (revision 9999" in errors[0]
         assert "Traceback" not in worker.said()
         assert illegal_events(workshop.engine) == []
-        # The answer that woke it is kept; what was still being asked is handed back, with all its attempts.
+        # What was being asked is waited for and kept, the rest handed back, with all its attempts.
         ends = "SELECT event, count(*) FROM event WHERE attempt > 0 AND event <> 'claim' AND queue = 'retrieval_link'"
-        assert workshop.query(f"{ends} GROUP BY event ORDER BY event") == [("done", 1), ("release", HELD - 1)]
+        assert workshop.query(f"{ends} GROUP BY event ORDER BY event") == [("done", HELD), ("release", HELD)]
         left = workshop.query("SELECT DISTINCT attempt_limit - attempt FROM retrieval_link WHERE state = 'retrieved'")
         assert left == [5]
         assert len(teacher.asked) == HELD, "nothing new was begun"

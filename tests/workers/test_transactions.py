@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rebase_db.task.file import TaskFile
-from rebase_db.task.store import add_task, version_file
-from rebase_db.transform.teacher import make_teacher
+from rebase_db.task.store import add_task
+from rebase_db.task.teachers import TemplateTeacherSpec
+from rebase_db.transform.template import TemplateTeacher
 from tests.workers.ready import Silent, tasks_of
 from tests.workers.test_idle import running
 from tests.workers.world import OTHERS, Workshop, until
-from workers.models import Models
+from workers.models import Models, Teaching
 from workers.pipeline import Pipeline
 from workers.stages.distill import DistillStage
 from workers.stages.embed import EmbedStage
@@ -22,12 +23,13 @@ from workers.stages.transform import TransformStage
 from workers.worker import Worker, WorkerOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from rebase_db.lease import Lease
-    from rebase_db.transform.teacher import Answer, SourceRow, Teacher
+    from rebase_db.task.file import TaskFile
+    from rebase_db.transform.teacher import Answer, Prepared
     from tests.workers.conftest import Workshops
     from workers.stage import Stage
 
@@ -56,15 +58,15 @@ class GatedEncoder:
         return vectors
 
 
-class GatedTeacher:
+class GatedTeacher(TemplateTeacher):
     """A teacher that stops at the gate after its first answer."""
 
-    def __init__(self, teacher: Teacher, gate: Gate) -> None:
-        self._teacher, self._gate = teacher, gate
-        self.identity, self.prompt, self.close = teacher.identity, teacher.prompt, teacher.close
+    def __init__(self, spec: TemplateTeacherSpec, gate: Gate) -> None:
+        super().__init__(spec)
+        self._gate = gate
 
-    def answer(self, rows: Sequence[SourceRow]) -> Iterator[Answer]:
-        for answer in self._teacher.answer(rows):
+    def answer(self, prepared: Iterable[Prepared]) -> Iterator[Answer]:
+        for answer in super().answer(prepared):
             yield answer
             self._gate()
 
@@ -80,12 +82,14 @@ def retrieve(workshop: Workshop, gate: Gate, *_: Any) -> Stage:
 
 
 def transform(workshop: Workshop, gate: Gate, lease: Lease, stopping: threading.Event) -> Stage:
-    def teacher(version: int) -> GatedTeacher:
-        with workshop.engine.connect() as connection:
-            file = TaskFile.model_validate(version_file(connection, version))
-        return GatedTeacher(make_teacher(file), gate)
+    models = Models(workshop.engine)
 
-    return TransformStage(workshop.engine, lease, stopping, teacher)
+    def gated(version: int) -> Teaching:
+        teaching = models.teaching(version)
+        assert isinstance(teaching.file.teacher, TemplateTeacherSpec)
+        return replace(teaching, teacher=GatedTeacher(teaching.file.teacher, gate))
+
+    return TransformStage(workshop.engine, lease, stopping, gated)
 
 
 def distill(workshop: Workshop, gate: Gate, lease: Lease, stopping: threading.Event) -> Stage:

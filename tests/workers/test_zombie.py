@@ -19,7 +19,7 @@ HELD = 4
 def test_what_a_frozen_worker_held_is_done_by_another_and_its_late_results_are_refused(workshops: Workshops) -> None:
     with workshops.open("transform") as workshop, SlowTeacher(HELD) as teacher:
         teacher.teach(workshop, at_once=HELD)
-        frozen = workshop.work("--stage", "transform", "--batch", str(HELD), **LEASE)
+        frozen = workshop.work("--stage", "transform", "--concurrency", "1", "--batch", str(HELD), **LEASE)
         teacher.wait_until_asked(HELD)
         frozen.signal(signal.SIGSTOP)
         # Its connections stay open and with them its lock: only its silence tells.

@@ -25,9 +25,9 @@ PATIENCE_SECONDS = 90
 OTHERS = "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
 
 
-def until(condition: Callable[[], Any], what: str) -> None:
+def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> None:
     """Wait for a condition."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain: {what}"
         threading.Event().wait(0.02)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from rebase_db.check.example import first_failure
 from rebase_db.check.store import register_checks
 from rebase_db.check.verdict import Candidate
 from rebase_db.database import failures
-from rebase_db.errors import RebaseError
+from rebase_db.errors import RebaseError, TeacherError
 from rebase_db.faults import FaultPoint, reach
 from rebase_db.outcomes import Release
 from rebase_db.transform.batch import Batch, plan_batch
@@ -32,7 +33,6 @@ from workers.arrivals import arrivals
 from workers.stage import Result
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection, Engine
@@ -178,6 +178,10 @@ class _Work:
     claims: Mapping[int, Claim]
     generations: dict[int, int] = field(default_factory=dict)
     asked: set[int] = field(default_factory=set)
+    answered: set[int] = field(default_factory=set)
+    # Rows are fed from a thread of the teacher's.
+    feeding: threading.Lock = field(default_factory=threading.Lock)
+    left: threading.Event = field(default_factory=threading.Event)
 
     def results(self) -> Iterator[Result]:
         """The batch's results; rows that were not asked for are handed back, with what was set aside for them."""
@@ -186,6 +190,10 @@ class _Work:
         failure: RebaseError | None = None
         try:
             yield from self._ask()
+        except TeacherError as error:
+            # What is without an answer by now was refused, and is not billed.
+            failure = error
+            self.asked.intersection_update(self.answered)
         except RebaseError as error:
             failure = error
         except GeneratorExit:
@@ -203,7 +211,9 @@ class _Work:
 
     def _free(self) -> None:
         """Free what was set aside for rows that were never sent: who hands them back does not know that."""
-        unasked = self._unasked()
+        with self.feeding:
+            self.left.set()
+            unasked = self._unasked()
         if unasked and self.ready.limited:
             with suppress(*failures.AWAY), self.stage.engine.begin() as connection:
                 self._settle(connection, dict.fromkeys(unasked, Usage(0, 0)))
@@ -212,6 +222,7 @@ class _Work:
         answered = self.ready.teaching.teacher.answer(self._feed())
         with closing(arrivals(answered, ANSWERS_A_COMMIT, LINGER_SECONDS)) as arriving:  # type: ignore[type-var]
             for answers in arriving:
+                self.answered.update(answer.link_id for answer in answers)
                 for _ in answers:
                     reach(FaultPoint.TRANSFORM_ANSWERED)
                 yield self._result(answers)
@@ -222,9 +233,10 @@ class _Work:
     def _feed(self) -> Iterator[Prepared]:
         """Rows as the teacher has room for them; none more once this worker is to stop."""
         for each in self.batch.ask:
-            if self.stage.stopping.is_set():
-                return
-            self.asked.add(each.link_id)
+            with self.feeding:
+                if self.stage.stopping.is_set() or self.left.is_set():
+                    return
+                self.asked.add(each.link_id)
             yield each
 
     def _same(self, answer: Answer) -> Iterator[Answer]:
