@@ -31,6 +31,9 @@ def transform(
         int | None, typer.Option(min=0, max=MOST_EXAMPLES, help="Go on until so many are accepted, then end.")
     ] = None,
     no_limits: Annotated[bool, typer.Option("--no-limits", help="Lift the limits that were set before.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Only set the limits, and leave the work to `rebase work`.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and ask nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -38,8 +41,9 @@ def transform(
 
     Limits are the task's, over all its runs, workers and versions, and stay until they are changed.
     """
-    from cli.output import data, emit_json, talk
+    from cli.output import emit_json, talk
     from cli.session import task_pipeline
+    from rebase_db.errors import TeacherError
     from rebase_db.transform.budget import Limits
 
     limits = Limits(max_cost if max_cost is None else _money(max_cost), max_tokens, max_examples)
@@ -53,11 +57,25 @@ def transform(
                 _print_estimate(found)
             return
         steps.limit(limits, lift=no_limits)
-        counts = steps.transform(stored)
+        counts = {} if detach else steps.transform(stored)
         state = steps.budget()
+        failure = steps.failed_transform(stored) if counts.get("failed") else None
     if as_json:
         emit_json({"rows": counts, "budget": None if state is None else _budget(state)})
-        return
+    elif detach:
+        talk.print("The limits are set; workers transform what waits." if state else "Workers transform what waits.")
+    else:
+        _print_outcome(counts, state)
+    if failure is not None:
+        said = f"{counts['failed']:,} rows failed for good, the first with: {failure}"
+        if not counts.get("transformed", 0) + counts.get("distilled", 0):
+            raise TeacherError(f"No row was transformed. {said}", hint="Mend the cause and run this again.")
+        talk.print(f"{said}\n`rebase retry {task}` asks for them again.", markup=False, soft_wrap=True)
+
+
+def _print_outcome(counts: dict[str, int], state: BudgetState | None) -> None:
+    from cli.output import data, talk
+
     rows = ", ".join(f"{number:,} {name}" for name, number in sorted(counts.items()))
     talk.print(f"Rows: {rows}." if rows else "No row was retrieved yet.")
     if state is not None:
@@ -143,7 +161,7 @@ def _limits(limits: Limits) -> dict[str, object]:
 def _budget(state: BudgetState) -> dict[str, object]:
     return {
         "limits": _limits(state.limits),
-        "spent": {"cost": _plain(state.spent_cost), "tokens": state.spent_tokens},
+        "spent": {"cost": _plain(state.spent_cost), "tokens": state.spent_tokens, "presumed": state.presumed_tokens},
         "held": {"cost": _plain(state.held_cost), "tokens": state.held_tokens},
         "exhausted": state.exhausted,
     }
@@ -154,6 +172,8 @@ def _spent(state: BudgetState) -> str:
     parts = [f"{_of(f'{state.spent_tokens:,}', None if limits.tokens is None else f'{limits.tokens:,}')} tokens"]
     if state.spent_cost or limits.cost is not None:  # 0 is also what calls without a price add up to
         parts.append(f"cost {_of(_amount(state.spent_cost), None if limits.cost is None else _amount(limits.cost))}")
+    if state.presumed_tokens:
+        parts.append(f"{state.presumed_tokens:,} of the tokens presumed for calls without an end")
     if state.held_tokens:
         parts.append(f"{state.held_tokens:,} tokens set aside for calls under way")
     if limits.examples is not None:

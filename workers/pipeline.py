@@ -217,6 +217,13 @@ class Pipeline:
         with self.engine.connect() as connection:
             return transform_counts(connection, *lane)
 
+    def failed_transform(self, task: StoredTask) -> str | None:
+        """The error of a row of the task that failed for good."""
+        with self.engine.connect() as connection:
+            return queue.failure(
+                connection, queue.TRANSFORM, queue.TRANSFORM.in_lane((task.task_version_id, self.encoder_id))
+            )
+
     def limit(self, limits: Limits, *, lift: bool) -> None:
         """Set the task's limits, those that are given; first lift those that are set, if `lift`.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, insert, select, text, update
+from sqlalchemy import BigInteger, Select, func, insert, select, text, update
 
 from rebase_db.control import wake
-from rebase_db.schema import Budget, Task, TaskVersion
+from rebase_db.schema import Budget, Reservation, Task, TaskVersion
 from rebase_db.sql import named
 
 if TYPE_CHECKING:
@@ -28,13 +28,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """Limits, and where the task stands: spent, and set aside for calls under way."""
+    """Limits, and where the task stands: spent, and set aside for calls under way.
+
+    `presumed_tokens` are those of `spent_tokens` that were counted at the most for calls nobody heard the end of.
+    """
 
     limits: Limits
     spent_cost: Decimal
     spent_tokens: int
     held_cost: Decimal
     held_tokens: int
+    presumed_tokens: int
     exhausted: bool
 
 
@@ -81,12 +85,15 @@ def read_budget(connection: Connection, task: str) -> BudgetState | None:
             Budget.spent_tokens,
             Budget.held_cost,
             Budget.held_tokens,
+            select(func.coalesce(func.sum(Reservation.spent_tokens), 0).cast(BigInteger))
+            .where(Reservation.task_id == Budget.task_id, Reservation.presumed)
+            .scalar_subquery(),
             Budget.exhausted_at,
         )
         .join(Task)
         .where(Task.name == task)
     ).one_or_none()
-    return row and BudgetState(Limits(*row[:3]), *row[3:7], exhausted=row.exhausted_at is not None)
+    return row and BudgetState(Limits(*row[:3]), *row[3:8], exhausted=row.exhausted_at is not None)
 
 
 def is_limited(connection: Connection, task_version_id: int) -> bool:

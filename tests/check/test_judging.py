@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rebase_db.errors import TeacherError
+from rebase_db.hashing import canonical_json
+from rebase_db.transform.judge_prompt import SCHEMA
 from rebase_db.transform.provider import Reply, Request, Usage
 from tests.check.ground import OFF, Ground, new_ground
 from tests.transform.fake_provider import FakeProvider, said
@@ -151,9 +153,11 @@ def test_the_judge_keeps_to_the_budget(ground: Ground) -> None:
     for rank in range(1, 7):
         ground.put(rank, f"The one here meows {rank} times.")
     provider = FakeProvider(judging, in_flight=1)
-    put = provider.most_tokens
-    provider.most_tokens = lambda messages: min(380, put(messages))  # type: ignore[method-assign]
-    limit(ground, 3 * 120 + 479)  # three calls are paid for, and what a fourth may take is missing
+    prompt = 380
+    provider.most_tokens = lambda messages: prompt  # type: ignore[method-assign]  # noqa: ARG005 - as it is called
+    # Of a prompt also what a server that spells the schema out in it may bill.
+    most = prompt + len(canonical_json(SCHEMA)) + provider.limits.answer_tokens
+    limit(ground, 3 * 120 + most - 1)  # three calls are paid for, and what a fourth may take is missing
     judge(provider, ground)
     assert len(provider.asked) == 3
     query = "SELECT spent_tokens, held_tokens FROM budget WHERE task_id = :task_id"
@@ -203,7 +207,7 @@ def test_what_was_judged_before_a_refusal_stays(ground: Ground) -> None:
         "SELECT link_id, presumed FROM reservation WHERE task_id = :task_id AND settled_at IS NOT NULL ORDER BY link_id"
     )
     presumed = ground.rows(query, task_id=ground.task_id)
-    assert presumed == [(ground.links[each], each != examples[2]) for each in examples]
+    assert presumed == [(ground.links[each], False) for each in examples], "what was refused is not billed"
     assert ground.rows("SELECT count(*) FROM reservation WHERE task_id > 1 AND settled_at IS NULL") == [(0,)]
     provider = FakeProvider(judging)
     judge(provider, ground)

@@ -309,7 +309,7 @@ def test_costs_add_up_by_dataset_prompt_and_teacher(shop: SpendingShop) -> None:
         }
     assert told["budget"] == {
         "limits": {"cost": None, "tokens": 1_000_000, "examples": None},
-        "spent": {"cost": 0.12, "tokens": 10_000},
+        "spent": {"cost": 0.12, "tokens": 10_000, "presumed": 0},
         "held": {"cost": 0.0, "tokens": 0},
         "exhausted": False,
     }
@@ -356,3 +356,31 @@ def test_costs_without_prices_are_not_made_up(shop: SpendingShop) -> None:
     result = shop.invoke("costs", TASK)
     assert result.stdout.splitlines()[1].split() == ["all", "5", "0", "0", "2,500", "-", "5", "-"]
     assert result.stdout.splitlines()[-1] == "Spent so far: 2,500 tokens; ends at 5 accepted examples."
+
+
+def test_detached_it_only_sets_the_limits(shop: SpendingShop) -> None:
+    result = shop.invoke("transform", TASK, "--max-examples", "3", "--detach")
+    assert result.exit_code == 0, result.output
+    assert "The limits are set; workers transform what waits." in result.stderr
+    assert shop.server.asked == []
+    told = json.loads(shop.invoke("costs", TASK, "--json").stdout)
+    assert told["budget"]["limits"]["examples"] == 3
+
+
+def test_rows_that_failed_are_told_with_their_error(shop: SpendingShop) -> None:
+    first = iter(range(1))
+    shop.server.behaviour = lambda _: (
+        Reply() if next(first, None) is not None else Reply(status=400, message="no such field")
+    )
+    result = shop.invoke("transform", TASK)
+    assert result.exit_code == 0, result.output
+    assert "19 rows failed for good, the first with: HTTP 400: no such field" in result.stderr
+    assert f"`rebase retry {TASK}` asks for them again." in result.stderr
+
+
+def test_it_is_an_error_when_nothing_but_failures_came_of_it(shop: SpendingShop) -> None:
+    shop.server.behaviour = lambda _: Reply(status=400, message="no such field")
+    with pytest.raises(
+        TeacherError, match=r"No row was transformed\. 20 rows failed for good, the first with: HTTP 400"
+    ):
+        shop.invoke("transform", TASK, catch_exceptions=False)

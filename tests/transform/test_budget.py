@@ -68,7 +68,7 @@ def test_limits_are_kept_until_they_are_changed(task: Budgeted) -> None:
     task.limit(tokens=10, cost=Decimal("0.5"))
     task.limit(tokens=20)
     task.limit(examples=3)
-    assert task.state() == BudgetState(Limits(Decimal("0.5"), 20, 3), Decimal(0), 0, Decimal(0), 0, exhausted=False)
+    assert task.state() == BudgetState(Limits(Decimal("0.5"), 20, 3), Decimal(0), 0, Decimal(0), 0, 0, exhausted=False)
 
 
 def test_what_was_spent_before_the_first_limit_counts(task: Budgeted) -> None:
