@@ -9,18 +9,32 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from rich.console import ConsoleOptions, RenderableType
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
     from rebase_db.errors import RebaseError
 
-talk = Console(stderr=True, highlight=False)
-data = Console(highlight=False, soft_wrap=False)
+# What a terminal takes as orders, in texts of rows and servers: all control characters but tab and line feed.
+_CONTROLS = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "�")
+
+
+class _SafeConsole(Console):
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """As rich does, without control characters in texts."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(segment.text.translate(_CONTROLS), segment.style)
+
+
+talk = _SafeConsole(stderr=True, highlight=False)
+data = _SafeConsole(highlight=False, soft_wrap=False)
 
 
 def complain(error: RebaseError) -> None:
@@ -53,7 +67,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: 
         # A folded number is another number to whoever reads it.
         grid.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=number)
     for row in rows:
-        grid.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell if cell is not None else "") for cell in row))
+        # Text, in which names are not read as markup.
+        cells = (f"{cell:,}" if isinstance(cell, int) else str(cell if cell is not None else "") for cell in row)
+        grid.add_row(*map(Text, cells))
     data.print(grid)
 
 

@@ -27,6 +27,7 @@ from rebase_db.retrieve.run import request_retrieval, retrieval_counts
 from rebase_db.task.store import StoredTask, add_task, find_task
 from rebase_db.transform.budget import BudgetState, Limits, drop_limits, read_budget, set_budget
 from rebase_db.transform.estimate import Estimate, estimate
+from rebase_db.transform.reservation import lane_has_room
 from rebase_db.transform.store import known_teacher, register_teacher, requeue_for, transform_counts
 from rebase_db.transform.teacher import make_teacher
 from workers.models import Models, Teaching
@@ -198,7 +199,7 @@ class Pipeline:
         teaching = self.teaching
         stopping = threading.Event()
         stage = TransformStage(
-            self.engine, self.lease, stopping, lambda _: teaching, lambda _: bool(self.check(task).decided.kept_out)
+            self.engine, self.lease, stopping, lambda _: teaching, lambda _: self.check(task, stopping, wait=False)
         )
         with self.engine.begin() as connection:
             ids = register_teacher(connection, teaching.teacher.identity, teaching.teacher.prompt)
@@ -212,10 +213,16 @@ class Pipeline:
                 self.refuse_if_paused()  # since: what is left waits
 
             drain(self.engine, self.lease, stage, [lane], on_counts, stopping)
-        with self.reporter.step("Check"):
-            self.check(task)
+            # Where examples are limited, others are wanted for those that are kept out.
+            while self.check(task).decided.kept_out and not self._is_spent(task):
+                drain(self.engine, self.lease, stage, [lane], on_counts, stopping)
         with self.engine.connect() as connection:
             return transform_counts(connection, *lane)
+
+    def _is_spent(self, task: StoredTask) -> bool:
+        """Whether nothing more is to be claimed for a task."""
+        with self.engine.connect() as connection:
+            return not lane_has_room(connection, (task.task_version_id, self.encoder_id))
 
     def failed_transform(self, task: StoredTask) -> str | None:
         """The error of a row of the task that failed for good."""
@@ -256,8 +263,11 @@ class Pipeline:
             ids = known_teacher(connection, teacher.identity, teacher.prompt)
             return estimate(connection, lane, teacher, *ids, rows)
 
-    def check(self, task: StoredTask) -> Checked:
-        """Check the task's examples for what was not checked yet, and decide anew which are accepted."""
+    def check(self, task: StoredTask, stopping: threading.Event | None = None, *, wait: bool = True) -> Checked:
+        """Check the task's examples for what was not checked yet, and decide anew which are accepted.
+
+        Once `stopping` is set, it ends as soon as it can. Without `wait`, what another process checks is left to that.
+        """
         self.refuse_if_paused()
         self._benchmark_registered  # noqa: B018 - once
         return check_examples(
@@ -265,7 +275,7 @@ class Pipeline:
             self.lease.worker_id,
             (task.task_version_id, self.encoder_id),
             self.file,
-            Tools(self.models.provider, lambda: self.encoder),
+            Tools(self.models.provider, lambda: self.encoder, stopping or threading.Event(), wait),
         )
 
     @cached_property

@@ -105,6 +105,9 @@ class Runner:
         claims = self._claim(lane, limit)
         tally = Tally(claimed=len(claims))
         if not claims:
+            # Not while claiming, which all slots of this worker take turns at.
+            if self.stage.claiming is not None:
+                self.stage.claiming.nothing_claimed(lane)
             return tally
         self._reach("claimed")
         self._in_hand = {claim.item_id: claim for claim in claims}

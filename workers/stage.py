@@ -43,6 +43,10 @@ class Claiming(Protocol):
         """Claim up to `limit` rows and commit; None where the lane's rows are claimed like others."""
         ...
 
+    def nothing_claimed(self, lane: Lane) -> None:
+        """Told after a claim of its own that found nothing; it may take long."""
+        ...
+
     def spent(self, lane: Lane) -> bool:
         """Whether no more rows of a lane will be claimed, although some are ready."""
         ...

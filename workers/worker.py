@@ -180,7 +180,7 @@ class Worker:
         """Check the examples of a lane; whether some were kept out, so that others may be wanted."""
         if self._lease is None:
             raise RuntimeError("the worker is not running")
-        tools = Tools(self._models.provider, lambda: self._models.encoder(lane[1]), self._stopping)
+        tools = Tools(self._models.provider, lambda: self._models.encoder(lane[1]), self._stopping, wait=False)
         file = self._models.file(lane[0])
         return bool(check_examples(self._engine, self._lease.worker_id, lane, file, tools).decided.kept_out)
 

@@ -48,6 +48,8 @@ NEW_IN_GENERATION = "reading, cuts, reused_from, response_form, requests, failur
 
 
 def upgrade() -> None:
+    # Every call is written once: of millions that takes longer than the limit for ordinary migrations.
+    op.execute("SET LOCAL statement_timeout = 0")
     _upgrade_generation()
     op.create_table(
         "check_definition",
@@ -194,6 +196,7 @@ def _create_budget() -> None:
 
 
 def downgrade() -> None:
+    op.execute("SET LOCAL statement_timeout = 0")
     for table in ("reservation", "budget", "check_result", "judgement", "check_definition"):
         op.drop_table(table)
     op.execute("DROP TRIGGER generation_no_update ON generation")

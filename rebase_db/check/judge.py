@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select
 
+from rebase_db.check.example import Result, verdict_of
 from rebase_db.check.store import register_checks, write_results
 from rebase_db.check.verdict import CheckDefinition, Finding
+from rebase_db.database import failures
 from rebase_db.errors import TeacherError
 from rebase_db.hashing import canonical_json
+from rebase_db.outcomes import backoff_seconds
 from rebase_db.schema import Judgement as JudgementTable
 from rebase_db.transform.judge_prompt import SCHEMA, Judgement, messages, read_judgement, template
 from rebase_db.transform.prompt import prompt_hash
@@ -29,12 +34,17 @@ if TYPE_CHECKING:
     from rebase_db.check.run import Tools
     from rebase_db.task.checks import Judge
     from rebase_db.transform.provider import Messages, Provider, Reply
+    from rebase_db.transform.teacher import Rejection
 
 # What of a model's section shapes no answer.
 _SHAPELESS = {
     "api_key_env", "concurrency", "timeout_seconds", "max_retries", "requests_per_minute", "tokens_per_minute", "batch",
     "input_price", "output_price", "gpu_memory_utilization", "tensor_parallel_size", "enforce_eager", "device",
 }  # fmt: skip
+log = logging.getLogger(__name__)
+
+COMMIT_TRIES = 8
+"""Over about a minute: a server that restarts is back by then."""
 _ROUNDS = 4
 """Rounds of requests between two commits: what a crash can lose sight of."""
 
@@ -141,7 +151,8 @@ class _Asking:
                 .where(
                     JudgementTable.example_id.in_([each.example.example_id for each in questions]),
                     JudgementTable.teacher_id == self.teacher_id,
-                    JudgementTable.outcome == "judged",
+                    # One that could not be read would be no other if it were paid for again.
+                    JudgementTable.outcome != "error",
                 )
                 .order_by(JudgementTable.judgement_id)
             )
@@ -151,7 +162,7 @@ class _Asking:
             row = stored.get((each.example.example_id, each.prompt_hash))
             if row is None:
                 left.append(each)
-            else:
+            elif row.points is not None:
                 self._add(each, Judgement(row.points, row.reason), row.judgement_id)
         return left
 
@@ -178,20 +189,49 @@ class _Asking:
             raise
         finally:
             silent = set(paid) - {reply.key for reply in replies}
-            with self.engine.begin() as connection:
-                lock_task(connection, self.made.lane[0])
-                for reply in replies:
-                    self._write(connection, by_link[reply.key], reply)
-                spent = [Spent(reply.key, None, spent_on(reply)) for reply in replies]
-                spent += [Spent(link_id, None, silence) for link_id in silent]
-                settle(connection, self.made.lane[0], self.worker_id, spent)
-                # With the judgements, so that the points of a finished call are never without their verdict.
-                write_results(connection, register_checks(connection, [self.definition]), self.made.results)
-                self.made.results.clear()
+            spent = [Spent(reply.key, None, spent_on(reply)) for reply in replies]
+            spent += [Spent(link_id, None, silence) for link_id in silent]
+            self._commit([(by_link[reply.key], reply) for reply in replies], spent)
         return frozenset(paid)
 
-    def _write(self, connection: Connection, question: _Question, reply: Reply) -> None:
-        said = None if reply.error is not None else read_judgement(reply)
+    def _commit(self, answered: Sequence[tuple[_Question, Reply]], spent: Sequence[Spent]) -> None:
+        """Write answers, which are paid for, as soon as the database is there to take them."""
+        for attempt in range(1, COMMIT_TRIES + 1):
+            try:
+                found = self._write(answered, spent)
+            except failures.AWAY as error:
+                if attempt == COMMIT_TRIES:
+                    raise
+                log.warning("Judgements could not be committed (try %d): %s", attempt, failures.cause(error))
+                threading.Event().wait(backoff_seconds(attempt) / 2)
+            else:
+                for question, said, judgement_id in found:
+                    self._add(question, said, judgement_id, written=True)
+                return
+
+    def _write(
+        self, answered: Sequence[tuple[_Question, Reply]], spent: Sequence[Spent]
+    ) -> list[tuple[_Question, Judgement, int]]:
+        """Judgements with their verdicts, so that neither is without the other, and what they took; what was judged."""
+        found: list[tuple[_Question, Judgement, int]] = []
+        with self.engine.begin() as connection:
+            lock_task(connection, self.made.lane[0])
+            for question, reply in answered:
+                said = None if reply.error is not None else read_judgement(reply)
+                judgement_id = self._insert(connection, question, reply, said)
+                if isinstance(said, Judgement):
+                    found.append((question, said, judgement_id))
+            settle(connection, self.made.lane[0], self.worker_id, spent)
+            results = {
+                question.example.example_id: [self._result(said, judgement_id)]
+                for question, said, judgement_id in found
+            }
+            write_results(connection, register_checks(connection, [self.definition]), results)
+        return found
+
+    def _insert(
+        self, connection: Connection, question: _Question, reply: Reply, said: Judgement | Rejection | None
+    ) -> int:
         points, outcome, reason = None, "error", reply.error
         if isinstance(said, Judgement):
             points, outcome, reason = said.points, "judged", said.reason
@@ -206,13 +246,18 @@ class _Asking:
             "outcome": outcome,
             "reason": reason,
         }
-        judgement_id = connection.execute(
+        return connection.execute(
             insert(JudgementTable).values(values).returning(JudgementTable.judgement_id)
         ).scalar_one()
-        if isinstance(said, Judgement):
-            self._add(question, said, judgement_id)
 
-    def _add(self, question: _Question, said: Judgement, judgement_id: int) -> None:
+    def _result(self, said: Judgement, judgement_id: int) -> Result:
+        finding = self._finding(said)
+        return Result(self.definition, verdict_of(self.definition, finding), finding, judgement_id)
+
+    def _finding(self, said: Judgement) -> Finding:
         needed = self.definition.parameters["points"]
-        finding = Finding(said.points < needed, float(said.points), {"points": said.points, "reason": said.reason})
-        self.made.add(self.definition, question.example.example_id, finding, judgement_id)
+        return Finding(said.points < needed, float(said.points), {"points": said.points, "reason": said.reason})
+
+    def _add(self, question: _Question, said: Judgement, judgement_id: int, *, written: bool = False) -> None:
+        example_id = question.example.example_id
+        self.made.add(self.definition, example_id, self._finding(said), judgement_id, written=written)

@@ -55,11 +55,18 @@ class Pass:
         return any(found[name].verdict == "fail" for name in self.definitions.keys() - besides if name in found)
 
     def add(
-        self, definition: CheckDefinition, example_id: int, finding: Finding, judgement_id: int | None = None
+        self,
+        definition: CheckDefinition,
+        example_id: int,
+        finding: Finding,
+        judgement_id: int | None = None,
+        *,
+        written: bool = False,
     ) -> None:
-        """Keep what was found, unless it is what was known."""
+        """Keep what was found, unless it is what was known; it may be `written` already."""
         result = Result(definition, verdict_of(definition, finding), finding, judgement_id)
         newest = NewestResult(definition.content_hash, result.verdict.value, finding.other_example_id)
         if self.newest[example_id].get(definition.name) != newest:
             self.newest[example_id][definition.name] = newest
-            self.results[example_id].append(result)
+            if not written:
+                self.results[example_id].append(result)

@@ -70,11 +70,13 @@ class Tools:
         provider: A language model by its spec, loaded when needed.
         encoder: The task's encoder, loaded when needed.
         stopping: Once set, nobody is asked or waited for any more.
+        wait: Whether to wait for another process that checks the same; without it, that is left to do it.
     """
 
     provider: Callable[[LanguageModelSpec], Provider]
     encoder: Callable[[], Encoder]
     stopping: threading.Event = field(default_factory=threading.Event)
+    wait: bool = True
 
 
 def check_examples(engine: Engine, worker_id: int, lane: Lane, file: TaskFile, tools: Tools) -> Checked:
@@ -85,7 +87,7 @@ def check_examples(engine: Engine, worker_id: int, lane: Lane, file: TaskFile, t
     Raises:
         TeacherError: The judge refuses to serve; what was found by then is kept.
     """
-    with _one_at_a_time(engine, lane, tools.stopping) as mine:
+    with _one_at_a_time(engine, lane, tools) as mine:
         if not mine:
             return Checked(0, {}, NOTHING)
         made = _begin(engine, file, lane)
@@ -131,14 +133,14 @@ def _keep(engine: Engine, made: Pass, before: Decided = NOTHING) -> Checked:
 
 
 @contextmanager
-def _one_at_a_time(engine: Engine, lane: Lane, stopping: threading.Event) -> Iterator[bool]:
+def _one_at_a_time(engine: Engine, lane: Lane, tools: Tools) -> Iterator[bool]:
     """Of two processes that compare the same examples, the later must see the earlier one's results.
 
     Whether this one's turn came: the earlier one may be asking a judge for hours.
     """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         while not connection.execute(select(func.pg_try_advisory_lock(LOCK, lane[0]))).scalar_one():
-            if stopping.wait(_LOOK_AGAIN_SECONDS):
+            if not tools.wait or tools.stopping.wait(_LOOK_AGAIN_SECONDS):
                 yield False
                 return
         try:
@@ -166,11 +168,7 @@ def _check_singly(engine: Engine, made: Pass) -> None:
 
 def _compare(engine: Engine, made: Pass) -> None:
     checks = made.file.checks
-    if checks.duplicate.action != "off":
-        _compare_with_others(made, define("duplicate", 1, checks.duplicate), find_duplicates)
-    if checks.near_duplicate.action != "off":
-        near = partial(find_near_duplicates, similarity=checks.near_duplicate.similarity)
-        _compare_with_others(made, define("near_duplicate", 1, checks.near_duplicate), near)
+    # First, because what it keeps out is not compared with others.
     if checks.duplicate_elsewhere.action != "off":
         definition = define("duplicate_elsewhere", 1, checks.duplicate_elsewhere)
         missing = made.without(definition)
@@ -179,37 +177,24 @@ def _compare(engine: Engine, made: Pass) -> None:
                 others = examples_elsewhere(connection, made.lane[0])
             for example_id, finding in find_elsewhere([each.ranked for each in missing], others).items():
                 made.add(definition, example_id, finding)
+    if checks.duplicate.action != "off":
+        _compare_all(made, define("duplicate", 1, checks.duplicate), find_duplicates)
+    if checks.near_duplicate.action != "off":
+        near = partial(find_near_duplicates, similarity=checks.near_duplicate.similarity)
+        _compare_all(made, define("near_duplicate", 1, checks.near_duplicate), near)
 
 
-def _compare_with_others(
+def _compare_all(
     made: Pass, definition: CheckDefinition, find: Callable[[list[Ranked], list[Ranked]], Mapping[int, Finding]]
 ) -> None:
-    """Compare what is new with all that no other check keeps out.
+    """Compare all that no other check keeps out with each other, each time.
 
-    New is also what was kept out until now, and what repeats an example that no longer stands before it. Two near
-    duplicates of which one is liker to a third are a pair that no result names: a new ranking does not turn it round.
+    A verdict depends on every other example: on which are there, which stand, and in what order. What is known is
+    written again only where it has changed.
     """
-    missing = {each.example_id for each in made.without(definition)}
-    standing = {each.example_id: each for each in made.examples if not made.fails(each, COMPARING)}
-    new = missing & standing.keys()
-    for each in standing.values():
-        newest = made.newest[each.example_id].get(definition.name)
-        if each.example_id in missing or newest is None:
-            continue
-        if each.kept_out_by is not None and each.kept_out_by not in COMPARING:
-            new.add(each.example_id)
-        if newest.other_example_id is None:
-            continue
-        other = standing.get(newest.other_example_id)
-        if other is None or other.ranked.place > each.ranked.place:
-            new.add(each.example_id)
-            if other is not None:
-                new.add(other.example_id)
-    if not new:
-        return
-    known = [each.ranked for each in standing.values() if each.example_id not in new]
-    found = find(known, [standing[example_id].ranked for example_id in new])
-    for example_id, finding in found.items():
+    made.without(definition)
+    standing = [each.ranked for each in made.examples if not made.fails(each, COMPARING)]
+    for example_id, finding in find([], standing).items():
         made.add(definition, example_id, finding)
 
 

@@ -110,6 +110,7 @@ def merge_links(
     connection.execute(text(named("rerank_links")), run)
     entered = connection.execute(text(named("enter_links")), run).rowcount
     connection.execute(text(named("record_mirrors")), run)
+    connection.execute(text(named("reopen_budget")), {"task_version_id": task_version_id})
     return {
         "rows_scored": len(rows.row_ids),
         "rows_entered": entered,

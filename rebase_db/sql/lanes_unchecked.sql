@@ -15,7 +15,7 @@ WHERE
             link.task_version_id = newest.task_version_id
             AND link.encoder_id = newest.encoder_id
             AND link.state = 'transformed'
-            AND link.finished_at IS NOT NULL
+            AND link.finished_at > clock_timestamp() - interval '1 day'
             AND link.displaced_by IS NULL
             AND NOT EXISTS (
                 SELECT

@@ -54,7 +54,6 @@ SET
     spent_tokens = budget.spent_tokens + spent.tokens,
     spent_cost = budget.spent_cost + spent.cost,
     held_tokens = budget.held_tokens - freed.tokens,
-    held_cost = budget.held_cost - freed.cost,
-    exhausted_at = NULL
+    held_cost = budget.held_cost - freed.cost
 FROM freed, spent
 WHERE budget.task_id = :task_id

@@ -93,7 +93,18 @@ def read_budget(connection: Connection, task: str) -> BudgetState | None:
         .join(Task)
         .where(Task.name == task)
     ).one_or_none()
-    return row and BudgetState(Limits(*row[:3]), *row[3:8], exhausted=row.exhausted_at is not None)
+    if row is None:
+        return None
+    max_cost, max_tokens, max_examples, spent_cost, spent_tokens, held_cost, held_tokens, presumed, exhausted_at = row
+    return BudgetState(
+        Limits(max_cost, max_tokens, max_examples),
+        spent_cost,
+        spent_tokens,
+        held_cost,
+        held_tokens,
+        presumed,
+        exhausted_at is not None,
+    )
 
 
 def is_limited(connection: Connection, task_version_id: int) -> bool:

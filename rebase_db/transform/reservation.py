@@ -95,6 +95,12 @@ def claim_within(
             savepoint.commit()
             attempts = {each.item_id: each.attempt for each in claims}
             _set_aside(connection, task_id, worker_id, {key: (attempts[key], usage) for key, usage in most.items()})
+            # Not with what a judge sets aside: whoever finds the budget open and exhausted again would ask it again.
+            connection.execute(
+                update(Budget)
+                .where(Budget.task_id == task_id, Budget.exhausted_at.is_not(None))
+                .values(exhausted_at=None)
+            )
             return claims, False
         # Not claimed and handed back, which would put them behind all others and leave two events each.
         savepoint.rollback()
@@ -250,7 +256,6 @@ def _set_aside(
         .values(
             held_tokens=Budget.held_tokens + sum(map(tokens_of, usages)),
             held_cost=Budget.held_cost + sum(usage.cost or 0 for usage in usages),
-            exhausted_at=None,
         )
     )
 

@@ -144,8 +144,11 @@ def test_without_an_answer_there_is_no_verdict(ground: Ground, bad: str | None) 
     query = "SELECT outcome, points, reason IS NULL FROM judgement WHERE example_id = :example_id"
     outcome = "error" if bad is None else "rejected"
     assert ground.rows(query, example_id=example) == [(outcome, None, False)]
-    judge(FakeProvider(judging), ground)
-    assert ground.results(example, "judge") == [("pass", None)]
+    again = FakeProvider(judging)
+    judge(again, ground)
+    # What could not be read was paid for, and would be no other: only a call that failed is made again.
+    assert len(again.asked) == (bad is None)
+    assert ground.results(example, "judge") == ([("pass", None)] if bad is None else [])
 
 
 def test_the_judge_keeps_to_the_budget(ground: Ground) -> None:

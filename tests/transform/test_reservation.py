@@ -227,21 +227,31 @@ def test_a_higher_limit_serves_the_lane_again(task: Budgeted) -> None:
     assert len(task.claim(worker, 8, TEN)) == 1
 
 
-def test_what_settles_late_opens_an_exhausted_budget(task: Budgeted) -> None:
-    """A judge's call is under way when the budget is marked; what it leaves over is there for rows."""
+def test_while_a_judge_holds_what_is_left_the_budget_is_not_exhausted(task: Budgeted) -> None:
+    """What its call leaves over is there for rows."""
     task.limit(tokens=12)
     worker = task.worker()
     with task.engine.begin() as connection:
         assert reserve(connection, task.lane[0], worker, {task.links[0]: taking(5)}) == [task.links[0]]
     assert task.claim(worker, 8, TEN) == []
-    with task.engine.begin() as connection:
-        exhausted = text("UPDATE budget SET exhausted_at = clock_timestamp() WHERE task_id = :task")
-        connection.execute(exhausted, {"task": task.task_id})
+    assert lanes(task) == [task.lane]
     with task.engine.begin() as connection:
         settle(connection, task.lane[0], worker, [Spent(task.links[0], None, taking(2))])
-    assert lanes(task) == [task.lane]
     assert len(task.claim(worker, 8, TEN)) == 1
     assert task.tokens() == (2, 10)
+
+
+def test_a_judge_that_settles_does_not_open_an_exhausted_budget(task: Budgeted) -> None:
+    """Or it would be asked again and again, by whoever finds the budget open and then exhausted."""
+    task.limit(tokens=9)
+    worker = task.worker()
+    assert task.claim(worker, 8, TEN) == []
+    assert lanes(task) == []
+    with task.engine.begin() as connection:
+        assert reserve(connection, task.lane[0], worker, {task.links[0]: taking(5)}) == [task.links[0]]
+    with task.engine.begin() as connection:
+        settle(connection, task.lane[0], worker, [Spent(task.links[0], None, taking(2))])
+    assert lanes(task) == []
 
 
 def test_without_a_known_cost_nothing_fits_a_limit_of_cost(task: Budgeted) -> None:

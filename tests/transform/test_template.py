@@ -54,7 +54,7 @@ def test_the_first_rule_that_fits_renders_the_example() -> None:
     assert json.loads(given.reply.text) == {"input": "Premise: It rains.", "output": "0"}
     assert given.reply.response_form is None
     assert given.reply.usage.cost == Decimal(0)
-    assert given.reply.usage.prompt_tokens is None
+    assert given.reply.usage.prompt_tokens == 0
 
 
 @pytest.mark.parametrize(

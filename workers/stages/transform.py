@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -44,10 +46,14 @@ if TYPE_CHECKING:
     from rebase_db.transform.teacher import Answer, Prepared
     from workers.models import Teaching
 
+log = logging.getLogger(__name__)
+
 ANSWERS_A_COMMIT = 256
 LINGER_SECONDS = 0.05
 """How long an answer may wait for others to be committed with it: a crash loses sight of no more than came since."""
 LEAST_BATCH = 16
+HELD_SECONDS = 1.0
+"""How long to leave a budget alone of which all that is left is set aside for calls under way."""
 
 
 class TransformStage:
@@ -59,7 +65,7 @@ class TransformStage:
         stopping: Once set, no more is asked; what is under way is waited for and kept.
         load: Teacher and checks of a task version.
         finish_lane: Told the lane when it may have nothing left to claim, outside any transaction: what compares
-            examples with each other is checked then. Whether rows may have become claimable by that.
+            examples with each other is checked then.
     """
 
     queue = queue.TRANSFORM
@@ -74,7 +80,7 @@ class TransformStage:
         lease: Lease,
         stopping: threading.Event,
         load: Callable[[int], Teaching],
-        finish_lane: Callable[[Lane], bool] = lambda _: False,
+        finish_lane: Callable[[Lane], object] = lambda _: None,
     ) -> None:
         self.engine = engine
         self.lease = lease
@@ -86,7 +92,9 @@ class TransformStage:
         self._database = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._ready: dict[int, _Ready] = {}
         # Planned with the claim, by its first link and attempt.
-        self._planned: dict[tuple[int, int], Batch] = {}
+        self._planned: dict[tuple[int, int], tuple[_Ready, Batch]] = {}
+        self._full: dict[Lane, bool] = {}
+        self._wait_until: dict[Lane, float] = {}
 
     def prepare(self, lane: Lane) -> None:
         """Load the teacher, and see whether the task has a budget."""
@@ -112,6 +120,8 @@ class TransformStage:
         ready = self._ready[lane[0]]
         if not ready.limited:
             return None
+        if time.monotonic() < self._wait_until.get(lane, 0):
+            return []
         planned = Batch()
 
         def weigh(connection: Connection, claims: Sequence[Claim]) -> Mapping[int, Usage]:
@@ -120,15 +130,24 @@ class TransformStage:
             return planned.most
 
         with self.engine.begin() as connection:
-            claims, full = claim_within(connection, self.lease.worker_id, lane, limit, after, weigh)
+            claims, self._full[lane] = claim_within(connection, self.lease.worker_id, lane, limit, after, weigh)
         if claims:
-            self._planned[claims[0].item_id, claims[0].attempt] = planned
-        elif full or self.spent(lane):
-            kept_out = self.finish_lane(lane)
-            if full and not kept_out:
-                with self.engine.begin() as connection:
-                    exhaust_if_full(connection, lane)
+            self._planned[claims[0].item_id, claims[0].attempt] = ready, planned
+        elif not self._full[lane]:
+            # Calls under way hold what is left: finding that out again costs a batch's claim each time.
+            self._wait_until[lane] = time.monotonic() + HELD_SECONDS
         return claims
+
+    def nothing_claimed(self, lane: Lane) -> None:
+        """Where the budget is the reason, check what was made: with enough examples accepted, that is its end."""
+        if not self._ready[lane[0]].limited:
+            return
+        full = self._full.get(lane, False)
+        if full or self.spent(lane):
+            self.finish_lane(lane)
+        if full:
+            with self.engine.begin() as connection:
+                exhaust_if_full(connection, lane)
 
     def spent(self, lane: Lane) -> bool:
         """Whether the budget has nothing left for another row."""
@@ -138,8 +157,10 @@ class TransformStage:
     def handle(self, lane: Lane, claims: Sequence[Claim]) -> Iterator[Result]:
         """Ask for all claimed rows and give the answers back as they come in."""
         ready = self._ready[lane[0]]
-        batch = self._planned.pop((claims[0].item_id, claims[0].attempt), None) if claims else None
-        if batch is None:
+        planned = self._planned.pop((claims[0].item_id, claims[0].attempt), None) if claims else None
+        if planned is not None:
+            ready, batch = planned  # with the teacher it was planned for, whichever is the task's by now
+        else:
             with self._database.connect() as connection:
                 batch = self._plan(connection, ready, claims)
         yield from _Work(self, lane, ready, batch, {claim.item_id: claim for claim in claims}).results()
@@ -153,7 +174,16 @@ class TransformStage:
 
     def _plan(self, connection: Connection, ready: _Ready, claims: Sequence[Claim]) -> Batch:
         link_ids = [claim.item_id for claim in claims]
-        return plan_batch(connection, self.rows, ready.teaching.teacher, ready.teacher_id, link_ids)
+        try:
+            return plan_batch(connection, self.rows, ready.teaching.teacher, ready.teacher_id, link_ids)
+        except (RebaseError, *failures.FAILED):
+            raise
+        except Exception as error:
+            log.exception("Rows of a task could not be made ready.")
+            first, last = min(link_ids), max(link_ids)
+            raise TeacherError(
+                f"A row of links {first} to {last} cannot be made a prompt: {type(error).__name__}: {error}."
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
