@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -87,28 +87,43 @@ def check_examples(engine: Engine, worker_id: int, lane: Lane, file: TaskFile, t
     Raises:
         TeacherError: The judge refuses to serve; what was found by then is kept.
     """
-    with _one_at_a_time(engine, lane, tools) as mine:
-        if not mine:
-            return Checked(0, {}, NOTHING)
-        made = _begin(engine, file, lane)
-        judge = file.checks.judge
-        if judge is not None:
-            # From the start: what it keeps out since an earlier pass is to stay out while others are compared.
-            made.without(judge_definition(judge))
-        _check_singly(engine, made)
-        _look_for_benchmarks(engine, made)
-        compare_with_benchmarks(engine, made, tools.encoder)
-        _compare(engine, made)
-        checked = _keep(engine, made)
-        judged, taken = judge is not None, set[int]()
-        while judge is not None and judged:
-            try:
-                judged = judge_examples(engine, worker_id, made, judge, tools, taken)
-            finally:
-                # A copy of an example that the judge keeps out stands for itself, and wants its own judgement.
-                _compare(engine, made)
-                checked = _keep(engine, made, checked.decided)
-        return checked
+    decided = NOTHING
+    while True:
+        with _one_at_a_time(engine, lane, tools) as mine:
+            if not mine:
+                return Checked(0, {}, decided)
+            made = _begin(engine, file, lane)
+            checked = _pass(engine, worker_id, made, tools)
+        decided += checked.decided
+        # Who came with further ones in the meantime may have found this one at it, and left them to it.
+        if tools.stopping.is_set() or not _came_since(engine, made):
+            return replace(checked, decided=decided)
+
+
+def _pass(engine: Engine, worker_id: int, made: Pass, tools: Tools) -> Checked:
+    judge = made.file.checks.judge
+    if judge is not None:
+        # From the start: what it keeps out since an earlier pass is to stay out while others are compared.
+        made.without(judge_definition(judge))
+    _check_singly(engine, made)
+    _look_for_benchmarks(engine, made)
+    compare_with_benchmarks(engine, made, tools.encoder)
+    _compare(engine, made)
+    checked = _keep(engine, made)
+    judged, taken = judge is not None, set[int]()
+    while judge is not None and judged:
+        try:
+            judged = judge_examples(engine, worker_id, made, judge, tools, taken)
+        finally:
+            # A copy of an example that the judge keeps out stands for itself, and wants its own judgement.
+            _compare(engine, made)
+            checked = _keep(engine, made, checked.decided)
+    return checked
+
+
+def _came_since(engine: Engine, made: Pass) -> bool:
+    with engine.connect() as connection:
+        return any(each.example_id not in made.newest for each in current_examples(connection, made.lane))
 
 
 def _begin(engine: Engine, file: TaskFile, lane: Lane) -> Pass:

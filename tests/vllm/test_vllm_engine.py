@@ -15,7 +15,8 @@ from tests.vllm.conftest import vllm_environment
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+# In one process, which sets the environment up.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("vllm")]
 
 SCRIPT = Path(__file__).with_name("ask_engine.py")
 MAX_TOKENS = 150

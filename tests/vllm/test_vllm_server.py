@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from tests.vllm.conftest import VLLMServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+# In one process, which sets the environment up.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("vllm")]
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["world", "world_template"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+# In one process, which sets the environment up.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("vllm")]
 
 ROWS = 10
 LIMITS = {"max_tokens": 200, "context_tokens": 4096, "temperature": 1.0, "seed": 7}

@@ -18,7 +18,8 @@ _SLACK_SECONDS = 1.0
 
 class _Rate:
     def __init__(self, per_minute: int) -> None:
-        self._seconds = (60 + _SLACK_SECONDS) / per_minute
+        # A little more, so that rounding lets none in that is due when the minute is over.
+        self._seconds = (60 + _SLACK_SECONDS) * (1 + 1e-9) / per_minute
         self.free_at = -math.inf
 
     def take(self, amount: float, now: float) -> None:
