@@ -14,6 +14,7 @@ from typing import Any
 
 from rebase_db.errors import RebaseError
 from rebase_db.hashing import file_hash
+from rebase_db.hub import snapshot
 
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 UNLIMITED = 2**31 - 1  # for encoders that read any length, such as static embeddings
@@ -83,49 +84,16 @@ def find_encoder(name: str, revision: str | None = None) -> EncoderFiles:
         return EncoderFiles(
             package.get_model_path(), name, f"package {_PACKAGE.replace('_', '-')} {package.__version__}"
         )
-    commit_folder = _download(name, revision)
-    return EncoderFiles(commit_folder, name, commit_folder.name)
-
-
-def _download(name: str, revision: str | None) -> Path:
-    """The cached or fresh snapshot of a hub model; its folder is named after the commit."""
-    import httpx  # the client of huggingface_hub: its errors come through where a download breaks off
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
+    commit_folder = snapshot(
+        name,
+        revision,
+        kind="encoder",
+        files=_HUB_FILES,
+        left_out=_HUB_FILES_LEFT_OUT,
+        error=EncoderError,
+        offline_hint=f"Check the name and the network, or use {DEFAULT_ENCODER}, which is installed.",
     )
-
-    wanted = f"{name} at revision {revision}" if revision else name
-    try:
-        path = snapshot_download(
-            name, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns=_HUB_FILES_LEFT_OUT
-        )
-    except HFValidationError:
-        problem, hint = f"{name} is neither a folder nor the name of a model", "Names look like owner/model."
-    except GatedRepoError:
-        problem = f"the hub gives {wanted} only to accounts that accepted its terms"
-        hint = "Accept them on the model's page, then log in with `hf auth login`."
-    except RevisionNotFoundError:
-        problem, hint = (
-            f"the hub has the encoder {name} but not its revision {revision}",
-            "Use a commit, tag or branch.",
-        )
-    except RepositoryNotFoundError:
-        problem, hint = f"there is no encoder {name}, neither a folder nor on the hub", "Check the spelling."
-    except LocalEntryNotFoundError:
-        problem = f"the encoder {wanted} is neither a folder nor in the local cache, and the hub cannot be reached"
-        hint = f"Check the name and the network, or use {DEFAULT_ENCODER}, which is installed."
-    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
-        problem = f"the encoder {wanted} cannot be fetched from the hub: {str(error).partition(chr(10))[0]}"
-        hint = "Try again later; what was fetched is kept."
-    else:
-        return Path(path)
-    raise EncoderError(problem, hint=hint)
+    return EncoderFiles(commit_folder, name, commit_folder.name)
 
 
 def weights_hash(files: EncoderFiles) -> bytes:

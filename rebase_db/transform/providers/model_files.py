@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rebase_db.errors import TeacherError
 from rebase_db.hashing import content_hash, file_hash
+from rebase_db.hub import snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +53,15 @@ def find_model(name: str, revision: str | None) -> ModelFiles:
             raise TeacherError(f"the folder {name} has no revision {revision}", hint="Leave the revision out.")
         files = ModelFiles(name, folder, "local", _files_hash(folder))
     else:
-        folder = _download(name, revision)
+        folder = snapshot(
+            name,
+            revision,
+            kind="model",
+            files=_PATTERNS,
+            left_out=["*/*"],  # one pattern does not reach into folders: there lie other forms of the same weights
+            error=TeacherError,
+            offline_hint="Check the name and the network.",
+        )
         files = ModelFiles(name, folder, folder.name, None)
     if not (folder / "config.json").is_file():
         raise TeacherError(f"{name} holds no model: there is no config.json", hint="Name a folder transformers saved.")
@@ -68,43 +77,6 @@ def _files_hash(folder: Path) -> bytes:
     """Over more than the weights, unlike an encoder's: chat template and sampling settings shape replies too."""
     paths = sorted({path for pattern in _PATTERNS for path in folder.glob(pattern) if path.is_file()})
     return content_hash("model-files/v1", [[path.name, file_hash(path).hex()] for path in paths])
-
-
-def _download(name: str, revision: str | None) -> Path:
-    """The cached or fresh snapshot of a hub model; its folder is named after the commit."""
-    import httpx  # the client of huggingface_hub: its errors come through where a download breaks off
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    wanted = f"{name} at revision {revision}" if revision else name
-    try:
-        # One pattern does not reach into folders: what lies there are other forms of the same weights.
-        path = snapshot_download(name, revision=revision, allow_patterns=list(_PATTERNS), ignore_patterns=["*/*"])
-    except HFValidationError:
-        problem, hint = f"{name} is neither a folder nor the name of a model", "Names look like owner/model."
-    except GatedRepoError:
-        problem = f"the hub gives {wanted} only to accounts that accepted its terms"
-        hint = "Accept them on the model's page, then log in with `hf auth login`."
-    except RevisionNotFoundError:
-        problem, hint = f"the hub has the model {name}, but not its revision {revision}", "Use a commit, tag or branch."
-    except RepositoryNotFoundError:
-        problem, hint = f"there is no model {name}, neither a folder nor on the hub", "Check the spelling."
-    except LocalEntryNotFoundError:
-        problem = f"the model {wanted} is neither a folder nor in the local cache, and the hub cannot be reached"
-        hint = "Check the name and the network."
-    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
-        problem = f"the model {wanted} cannot be fetched from the hub: {str(error).partition(chr(10))[0]}"
-        hint = "Try again later; what was fetched is kept."
-    else:
-        return Path(path)
-    raise TeacherError(problem, hint=hint)
 
 
 class ChatTokens:
