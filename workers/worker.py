@@ -176,13 +176,13 @@ class Worker:
         }
         return [make[name]() for name in self._options.stages]
 
-    def _check_lane(self, lane: Lane) -> bool:
-        """Check the examples of a lane; whether some were kept out, so that others may be wanted."""
+    def _check_lane(self, lane: Lane) -> None:
+        """Check the examples of a lane."""
         if self._lease is None:
             raise RuntimeError("the worker is not running")
         tools = Tools(self._models.provider, lambda: self._models.encoder(lane[1]), self._stopping, wait=False)
         file = self._models.file(lane[0])
-        return bool(check_examples(self._engine, self._lease.worker_id, lane, file, tools).decided.kept_out)
+        check_examples(self._engine, self._lease.worker_id, lane, file, tools)
 
     def _check_schema(self, connection: Connection) -> None:
         """With each heartbeat: code that runs on another schema than its own must not go on."""

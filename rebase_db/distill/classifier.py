@@ -22,8 +22,9 @@ from transformers import (
 
 from rebase_db.distill.base_model import resolve_base
 from rebase_db.distill.student import Artifact, artifact_hash, new_artifact
-from rebase_db.distill.training import Reporter, deterministic, quiet
+from rebase_db.distill.training import Reporter, deterministic
 from rebase_db.errors import TrainingError
+from rebase_db.quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from transformers import TrainerCallback, set_seed
-from transformers.utils import logging
 
 from rebase_db.distill.student import MetricPoint, TrainingStoppedError
 from rebase_db.errors import TrainingError
@@ -69,17 +68,3 @@ def deterministic(seed: int) -> Iterator[None]:
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002
         torch.set_rng_state(states[2])
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' own talk and progress bars off the terminal, errors excepted."""
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,6 @@ from rebase_db.hashing import content_hash, file_hash
 from rebase_db.hub import snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rebase_db.transform.provider import Messages
 
 _PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")  # no pickles, no code
@@ -129,19 +126,3 @@ def first_line(error: BaseException) -> str:
 
     text = str(error).strip()
     return shorten(text.partition("\n")[0] if text else type(error).__name__, 300)
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Keep transformers' talk and progress bars off the terminal, errors excepted."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

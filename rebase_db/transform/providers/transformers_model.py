@@ -12,9 +12,10 @@ import torch
 from transformers import AutoModelForCausalLM, StoppingCriteria, StoppingCriteriaList
 
 from rebase_db.errors import TeacherError
+from rebase_db.quiet import quiet
 from rebase_db.transform.provider import ResponseForm
 from rebase_db.transform.providers.local_model import LocalModel, failed
-from rebase_db.transform.providers.model_files import first_line, quietly
+from rebase_db.transform.providers.model_files import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -54,7 +55,7 @@ class TransformersModel(LocalModel):
         spec = self._spec
         self._device = spec.device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
-            with quietly():
+            with quiet():
                 model: Any = AutoModelForCausalLM.from_pretrained(
                     self._files.folder,
                     dtype="auto" if spec.dtype == "auto" else getattr(torch, spec.dtype),
