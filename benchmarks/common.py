@@ -60,15 +60,17 @@ def server() -> Iterator[str]:
 
 
 @contextmanager
-def fresh_database(server_url: str) -> Iterator[Engine]:
-    """A migrated database, dropped at the end."""
+def fresh_database(server_url: str, copy_of: Engine | None = None) -> Iterator[Engine]:
+    """A migrated database, or a copy of one that nobody is connected to; dropped at the end."""
     name = f"benchmark_{uuid.uuid4().hex[:8]}"
     url = make_url(server_url)
     administration = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
     with administration.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        template = "" if copy_of is None else f" TEMPLATE {copy_of.url.database}"
+        connection.execute(text(f"CREATE DATABASE {name}{template}"))
     engine = engine_for(url.set(database=name).render_as_string(hide_password=False))
-    migrate.upgrade(engine)
+    if copy_of is None:
+        migrate.upgrade(engine)
     try:
         yield engine
     finally:

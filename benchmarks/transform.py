@@ -42,9 +42,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import text
 
-from benchmarks.common import server
+from benchmarks.common import fresh_database, server
 from benchmarks.peers.server import Server
-from benchmarks.transform_world import World, copied, environment, retrieved, url_of
+from benchmarks.transform_world import World, environment, retrieved, url_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -160,7 +160,7 @@ def run_ours(stub: Stub, server_url: str, original: Engine, world: World, in_fli
     rows = world.rows[in_flight]
     on = Server.of(original)
     original.dispose()  # who copies a database must be alone with it
-    with copied(server_url, original) as engine:
+    with fresh_database(server_url, original) as engine:
         command = [sys.executable, "-m", "benchmarks.peers.rebase_transform", world.task(in_flight)]
         used = on.cpu_seconds()
         ended = finish(command, environment(url_of(engine), world.folder))

@@ -7,18 +7,15 @@ import os
 import random
 import subprocess
 import sys
-import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import text
 
 from benchmarks.common import fresh_database
 from rebase_db import settings
-from rebase_db.database.engine import engine_for
 from rebase_db.task.load import load_task
 from rebase_db.transform.prompt import RewritePrompt
 
@@ -141,21 +138,3 @@ def retrieved(server_url: str, world: World) -> Iterator[Engine]:
 def _rebase(arguments: Sequence[str], told: dict[str, str]) -> None:
     command = [sys.executable, "-m", "cli.main", *arguments]
     subprocess.run(command, env=told, check=True, stdout=subprocess.DEVNULL)
-
-
-@contextmanager
-def copied(server_url: str, original: Engine) -> Iterator[Engine]:
-    """A copy of a database that nobody is connected to, dropped at the end."""
-    name = f"benchmark_{uuid.uuid4().hex[:8]}"
-    server = make_url(server_url).set(drivername="postgresql+psycopg")
-    administration = create_engine(server, isolation_level="AUTOCOMMIT")
-    with administration.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {original.url.database}"))
-    engine = engine_for(server.set(database=name).render_as_string(hide_password=False))
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-        with administration.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        administration.dispose()
