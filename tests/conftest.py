@@ -24,6 +24,10 @@ for _name in [name for name in os.environ if name.startswith("REBASE_") and not 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+# A console keeps the width that COLUMNS gave when it was made; made here, none keeps what one test has set.
+os.environ.pop("COLUMNS", None)
+import cli.output  # noqa: E402, F401
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
