@@ -26,7 +26,7 @@ from sqlalchemy.dialects import postgresql
 
 from rebase_db import faults, schema, settings, states
 from rebase_db.queue import QUEUES
-from rebase_db.schema import provenance
+from rebase_db.schema import provenance, seal
 from rebase_db.task import checks, teachers
 from rebase_db.task import file as task_file
 
@@ -84,7 +84,20 @@ def rewrite(page: str) -> str:
 
 # The schema.
 
-_STAGES = ("corpus", "encoder", "task", "retrieval", "transform", "check", "budget", "distill", "evaluate", "runtime")
+_STAGES = (
+    "corpus",
+    "encoder",
+    "task",
+    "retrieval",
+    "transform",
+    "check",
+    "budget",
+    "distill",
+    "evaluate",
+    "retraction",
+    "published",
+    "runtime",
+)
 
 
 def _tables(_: str) -> str:
@@ -109,7 +122,7 @@ def _prose(documented: object) -> str:
 def _table(model: Any) -> str:
     table: Table = model.__table__
     mutable = provenance.MUTABLE.get(table.name)
-    rows = [[f"`{column.name}`", _type(column), _key(column)] for column in table.columns]
+    rows = [[f"`{column.name}`", _type(column), _key(column)] for column in table.columns if column.name != "seal"]
     lines = [f"- References: {text}" for text in _references(table)]
     uniques = (item for item in table.constraints if isinstance(item, UniqueConstraint) and len(item.columns) > 1)
     lines += [f"- Unique: {text}" for text in sorted(_names(item.columns.keys()) for item in uniques)]
@@ -122,6 +135,12 @@ def _table(model: Any) -> str:
     else:
         changing = [column.name for column in table.columns if column.name in mutable]
         lines.append(f"- May change: {_names(changing) if changing else 'nothing'}")
+    if table.name in provenance.ONCE:
+        lines.append(f"- Written once: {_names(provenance.ONCE[table.name])}")
+    if table.name in provenance.ERASABLE:
+        lines.append(f"- May be erased: {_names(provenance.ERASABLE[table.name])}")
+    if table.name not in seal.SEALED:
+        lines.append("- Without a seal")
     grid = Grid(["Column", "Type", "Key"], rows).render("")
     return f"### `{table.name}`\n\n{_prose(model)}\n\n{grid}\n\n" + "\n".join(lines)
 

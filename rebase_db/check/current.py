@@ -95,9 +95,9 @@ def source_cells(connection: Connection, example_ids: Sequence[int]) -> dict[int
             & (Cell.column_id == RetrievalLink.input_column_id),
         )
         .join(TextValue, (TextValue.dataset_id == Cell.dataset_id) & (TextValue.text_id == Cell.text_id))
-        .where(Example.example_id.in_(example_ids))
+        .where(Example.example_id.in_(example_ids), TextValue.text.is_not(None))
     )
-    return dict(rows.all())
+    return {example_id: cell for example_id, cell in rows if cell is not None}
 
 
 def examples_elsewhere(connection: Connection, task_version_id: int) -> list[Elsewhere]:

@@ -1,6 +1,6 @@
 """The tables, one module a stage, in the order data flows."""
 
-from rebase_db.schema import hot, provenance, views
+from rebase_db.schema import hot, provenance, seal, views
 from rebase_db.schema.base import Base
 from rebase_db.schema.budget import Budget, Reservation
 from rebase_db.schema.check import CheckDefinition, CheckResult, Judgement
@@ -19,6 +19,8 @@ from rebase_db.schema.corpus import (
 from rebase_db.schema.distill import Metric, TrainingRun, TrainingSet, TrainingSetMember
 from rebase_db.schema.encoder import EmbedChunk, Embedding, Encoder
 from rebase_db.schema.evaluate import Benchmark, BenchmarkItem, Evaluation, Prediction
+from rebase_db.schema.published import LikelySource, Publication, PublishedExample, PublishedRank
+from rebase_db.schema.retraction import RetractedDataset, RetractedRow, Retraction
 from rebase_db.schema.retrieval import (
     Retrieval,
     RetrievalExclusion,
@@ -29,9 +31,11 @@ from rebase_db.schema.retrieval import (
 )
 from rebase_db.schema.runtime import Event, Worker
 from rebase_db.schema.task import Task, TaskVersion
-from rebase_db.schema.transform import Example, Generation, Prompt, Teacher
+from rebase_db.schema.transform import Example, ExampleParent, Generation, Prompt, Teacher
 
+seal.add_columns()
 provenance.attach()
+seal.attach()
 hot.attach("embed_chunk", "retrieval", "retrieval_link", "training_run")
 views.attach()
 
@@ -52,15 +56,23 @@ __all__ = [
     "Evaluation",
     "Event",
     "Example",
+    "ExampleParent",
     "Generation",
     "Ingest",
     "IngestRejection",
     "IngestSplit",
     "Judgement",
+    "LikelySource",
     "Metric",
     "Prediction",
     "Prompt",
+    "Publication",
+    "PublishedExample",
+    "PublishedRank",
     "Reservation",
+    "RetractedDataset",
+    "RetractedRow",
+    "Retraction",
     "Retrieval",
     "RetrievalExclusion",
     "RetrievalLink",

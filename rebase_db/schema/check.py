@@ -42,6 +42,7 @@ class Judgement(CallColumns, Base):
     judgement_id: Mapped[BigKey]
     example_id: Mapped[BigInt] = mapped_column(BigInteger, ForeignKey("example.example_id"))
     points: Mapped[int | None] = mapped_column(SmallInteger)
+    erased_by: Mapped[int | None] = mapped_column(ForeignKey("retraction.retraction_id"))
 
     __table_args__ = (
         UniqueConstraint("judgement_id", "example_id"),
@@ -49,6 +50,7 @@ class Judgement(CallColumns, Base):
         CheckConstraint("(outcome = 'judged') = (points IS NOT NULL)", name="points"),
         CheckConstraint("points BETWEEN 1 AND 5", name="points_range"),
         CheckConstraint("outcome = 'judged' OR reason IS NOT NULL", name="reason"),
+        CheckConstraint("erased_by IS NULL OR raw_answer IS NULL", name="erased"),
         *digest_check("prompt_hash"),
         Index(None, "example_id"),
     )
@@ -71,10 +73,12 @@ class CheckResult(Base):
     other_example_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("example.example_id"))
     judgement_id: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[CreatedAt]
+    erased_by: Mapped[int | None] = mapped_column(ForeignKey("retraction.retraction_id"))
 
     __table_args__ = (
         # Through both columns, so that a verdict can only rest on what was said of its own example.
         ForeignKeyConstraint(["judgement_id", "example_id"], ["judgement.judgement_id", "judgement.example_id"]),
         CheckConstraint("verdict IN ('pass', 'warn', 'fail')", name="verdict"),
+        CheckConstraint("erased_by IS NULL OR evidence = '{}'", name="erased"),
         Index(None, "example_id", "check_id"),
     )

@@ -154,7 +154,8 @@ class SourceRow(Base):
     """A row as its source has it: where it stands there, its content, and the content's hash.
 
     `content` maps each column that has a value to its text, in flattened form; `content_hash` is over exactly that (tag
-    `source_row/v1`), so equal rows of two datasets (mirrors) have equal hashes.
+    `source_row/v1`), so equal rows of two datasets (mirrors) have equal hashes. Of an erased row each text is replaced
+    by its SHA-256 in hex. `retracted_at`: since when some retraction that stands covers it.
     """
 
     __tablename__ = "source_row"
@@ -168,6 +169,7 @@ class SourceRow(Base):
     content: Mapped[Any]
     content_hash: Mapped[Digest]
     retracted_at: Mapped[Timestamp | None]
+    erased_by: Mapped[int | None] = mapped_column(ForeignKey("retraction.retraction_id", use_alter=True))
 
     __table_args__ = (
         ForeignKeyConstraint(
@@ -182,18 +184,20 @@ class SourceRow(Base):
 
 
 class TextValue(Base):
-    """A distinct text of a dataset, stored and embedded once however many cells hold it."""
+    """A distinct text of a dataset, stored and embedded once however many cells hold it. Erased, its hash stays."""
 
     __tablename__ = "text"
 
     dataset_id: Mapped[int] = mapped_column(ForeignKey("dataset.dataset_id"), primary_key=True)
     text_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     sha256: Mapped[Digest]
-    text: Mapped[str]
+    text: Mapped[str | None]
+    erased_by: Mapped[int | None] = mapped_column(ForeignKey("retraction.retraction_id", use_alter=True))
 
     __table_args__ = (
         UniqueConstraint("dataset_id", "sha256"),
         CheckConstraint("sha256 = sha256(convert_to(text, 'UTF8'))", name="sha256"),
+        CheckConstraint("(text IS NULL) = (erased_by IS NOT NULL)", name="erased"),
     )
 
 

@@ -23,7 +23,8 @@ from rebase_db.states import JOB
 class TrainingSet(Base):
     """A frozen, ordered choice of examples.
 
-    `manifest_hash` (tag `training_set/v1`) is over the task version's hash and the examples' in order.
+    `manifest_hash` (tag `training_set/v1`) is over the task version's hash and the examples' in order. `successor_of`
+    is the set that this one repeats without what has been retracted since.
     """
 
     __tablename__ = "training_set"
@@ -34,9 +35,11 @@ class TrainingSet(Base):
     size: Mapped[int]
     selection: Mapped[Any]
     manifest_hash: Mapped[Digest]
+    successor_of: Mapped[int | None] = mapped_column(ForeignKey("training_set.training_set_id"))
     created_at: Mapped[CreatedAt]
 
     __table_args__ = (
+        CheckConstraint("successor_of < training_set_id", name="successor"),
         CheckConstraint("size > 0", name="size"),
         *digest_check("manifest_hash"),
         Index(None, "task_version_id", "manifest_hash"),

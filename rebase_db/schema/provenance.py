@@ -1,7 +1,8 @@
 """Triggers that refuse to rewrite history.
 
 `UPDATE OF` triggers fire only when a statement names a guarded column, so claiming and finishing rows pays nothing for
-them; DELETE and TRUNCATE are refused on every provenance table. Withdrawal and dropping have commands of their own.
+them; DELETE and TRUNCATE are refused on every provenance table. Some columns may be written once (`ONCE`), and those
+that hold words may be emptied when the row they come from is erased (`ERASABLE`), by a retraction that is on record.
 """
 
 from __future__ import annotations
@@ -18,10 +19,22 @@ BEGIN
         USING ERRCODE = 'integrity_constraint_violation';
 END $$"""
 
+REFUSE_VECTOR_FUNCTION = """\
+CREATE FUNCTION refuse_unless_text_erased() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM text WHERE dataset_id = OLD.dataset_id AND text_id = OLD.text_id AND erased_by IS NOT NULL
+    ) THEN
+        RAISE EXCEPTION 'DELETE of embedding refused: its text is not erased'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN OLD;
+END $$"""
+
 _JOB_COLUMNS = {"state", "worker_id", "attempt", "attempt_limit", "crashes", "ready_at", "error", "finished_at"}
 
 MUTABLE: dict[str, set[str]] = {
-    "dataset": {"last_row_id", "last_text_id", "licence"},
+    "dataset": {"last_row_id", "last_text_id"},
     "dataset_split": set(),
     "dataset_column": set(),
     "split_column": set(),
@@ -37,15 +50,15 @@ MUTABLE: dict[str, set[str]] = {
     "task": {"settings", "priority", "paused_at"},
     "task_version": set(),
     "task_vector": set(),
-    "retrieval": _JOB_COLUMNS
-    | {"rows_scored", "rows_entered", "rows_kept", "rows_displaced", "mirrors_left_out", "cutoff_score"},
+    "retrieval": _JOB_COLUMNS,
     "retrieval_exclusion": set(),
-    "retrieval_link": _JOB_COLUMNS | {"score", "rank", "displaced_by"},
+    "retrieval_link": _JOB_COLUMNS | {"score", "rank", "displaced_by", "retracted_at"},
     "retrieval_mirror": set(),
     "teacher": set(),
     "prompt": set(),
     "generation": set(),
     "example": set(),
+    "example_parent": set(),
     "check_definition": set(),
     "judgement": set(),
     "check_result": set(),
@@ -59,36 +72,90 @@ MUTABLE: dict[str, set[str]] = {
         "held_tokens",
         "exhausted_at",
     },
-    "reservation": {"settled_at", "spent_cost", "spent_tokens", "presumed"},
+    "reservation": set(),
     "training_set": set(),
     "training_set_member": set(),
-    "training_run": _JOB_COLUMNS | {"environment", "artifact_path", "artifact_hash"},
+    "training_run": _JOB_COLUMNS,
     "metric": set(),
     "benchmark": set(),
     "benchmark_item": set(),
     "evaluation": set(),
     "prediction": set(),
+    "retraction": set(),
+    "retracted_dataset": set(),
+    "retracted_row": set(),
+    "publication": set(),
+    "published_rank": set(),
+    "published_example": set(),
+    "likely_source": set(),
     "event": set(),
     "worker": {"heartbeat_at", "stopped_at"},
 }
 """Per provenance table the columns that may change. `row_score` is working state, not provenance."""
 
+ONCE: dict[str, tuple[str, ...]] = {
+    "dataset": ("licence",),
+    "retrieval": (
+        "rows_scored",
+        "rows_entered",
+        "rows_kept",
+        "rows_displaced",
+        "mirrors_left_out",
+        "cutoff_score",
+        "retractions_seen",
+    ),
+    # The first decides for the others, which have values from the start or may stay without.
+    "reservation": ("settled_at", "spent_cost", "spent_tokens", "presumed"),
+    "training_run": ("environment", "artifact_path", "artifact_hash"),
+    "retraction": ("undone_at", "undo_reason", "erased_at"),
+}
+"""Per table the columns that are empty at first and may be written once."""
+
+ERASABLE: dict[str, tuple[str, ...]] = {
+    "source_row": ("content",),
+    "text": ("text",),
+    "generation": ("raw_answer", "reason"),
+    "example": ("input", "output", "rationale"),
+    "judgement": ("raw_answer", "reason"),
+    "check_result": ("evidence",),
+    "event": ("detail",),
+}
+"""Per table the columns with words of a row, or made of them; CHECKs say what stands there after an erasure."""
+
 
 def trigger_statements(table: str, columns: list[str]) -> list[str]:
     """The CREATE TRIGGER statements of one provenance table with these columns."""
-    guarded = ", ".join(column for column in columns if column not in MUTABLE[table])
+    once = ONCE.get(table, ())
+    erasable = (*ERASABLE[table], "erased_by") if table in ERASABLE else ()
+    guarded = ", ".join(column for column in columns if column not in {*MUTABLE[table], *once, *erasable})
     refuse = "EXECUTE FUNCTION refuse_provenance_change()"
-    return [
+    delete = "EXECUTE FUNCTION refuse_unless_text_erased()" if table == "embedding" else refuse
+    found = [
         f"CREATE TRIGGER {table}_no_update BEFORE UPDATE OF {guarded} ON {table} FOR EACH ROW {refuse}",
-        f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} FOR EACH ROW {refuse}",
+        f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} FOR EACH ROW {delete}",
         f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT {refuse}",
     ]
+    if table == "reservation":
+        written = "OLD.settled_at IS NOT NULL"
+    else:
+        written = " OR ".join(f"OLD.{each} IS NOT NULL AND NEW.{each} IS DISTINCT FROM OLD.{each}" for each in once)
+    if once:
+        found.append(
+            f"CREATE TRIGGER {table}_once BEFORE UPDATE OF {', '.join(once)} ON {table}"
+            f" FOR EACH ROW WHEN ({written}) {refuse}"
+        )
+    if erasable:
+        found.append(
+            f"CREATE TRIGGER {table}_erase BEFORE UPDATE OF {', '.join(erasable)} ON {table}"
+            f" FOR EACH ROW WHEN (OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL) {refuse}"
+        )
+    return found
 
 
 def attach() -> None:
     """Hang the function and the triggers on the metadata, so that a schema created from it has them too."""
-    function = DDL(REFUSE_FUNCTION.replace("%", "%%"))  # type: ignore[no-untyped-call]
-    event.listen(Base.metadata, "before_create", function)
+    for function in (REFUSE_FUNCTION, REFUSE_VECTOR_FUNCTION):
+        event.listen(Base.metadata, "before_create", DDL(function.replace("%", "%%")))  # type: ignore[no-untyped-call]
     for name in MUTABLE:
         table = Base.metadata.tables[name]
         for statement in trigger_statements(name, [column.name for column in table.columns]):

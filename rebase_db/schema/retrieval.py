@@ -25,6 +25,7 @@ from rebase_db.schema.base import (
     IntKey,
     JobColumns,
     SmallInt,
+    Timestamp,
     after_create,
     job_checks,
 )
@@ -35,7 +36,10 @@ MIRRORS = ("first", "all")
 
 
 class Retrieval(JobColumns, Base):
-    """A retrieval run: what was asked, and what it found when it was done."""
+    """A retrieval run: what was asked, and what it found when it was done.
+
+    `retractions_seen` counts the retractions, and the returns from one, that the corpus it scored had behind it.
+    """
 
     __tablename__ = "retrieval"
 
@@ -52,6 +56,7 @@ class Retrieval(JobColumns, Base):
     rows_displaced: Mapped[int | None]
     mirrors_left_out: Mapped[int | None]
     cutoff_score: Mapped[float | None] = mapped_column(DOUBLE_PRECISION)
+    retractions_seen: Mapped[int | None]
 
     __table_args__ = (
         # Links refer to all three, so that a link's run is always one of its own task version and encoder.
@@ -140,7 +145,8 @@ class RetrievalLink(JobColumns, Base):
     """A source row that came near a task: its part scores, the cells that won them, its rank, and its state.
 
     Scores are those of the run that entered it and never change; `rank` and `score` are its place in the newest
-    ranking. A displaced link keeps its lineage and its examples but is no longer claimed.
+    ranking. A displaced link keeps its lineage and its examples but is no longer claimed, and so does one of a
+    retracted row (`retracted_at`, as of the row).
     """
 
     __tablename__ = "retrieval_link"
@@ -159,6 +165,7 @@ class RetrievalLink(JobColumns, Base):
     rank: Mapped[int]
     entered_by: Mapped[int]
     displaced_by: Mapped[int | None]
+    retracted_at: Mapped[Timestamp | None]
 
     __table_args__ = (
         UniqueConstraint("task_version_id", "encoder_id", "dataset_id", "row_id"),
@@ -185,7 +192,7 @@ class RetrievalLink(JobColumns, Base):
             "encoder_id",
             "ready_at",
             "rank",
-            postgresql_where=text("state = 'retrieved' AND displaced_by IS NULL"),
+            postgresql_where=text("state = 'retrieved' AND displaced_by IS NULL AND retracted_at IS NULL"),
         ),
         # For counting: rows enter it once, when they are finished, so claiming does not pay for it.
         Index(
@@ -193,7 +200,7 @@ class RetrievalLink(JobColumns, Base):
             "task_version_id",
             "encoder_id",
             "state",
-            postgresql_where=text("finished_at IS NOT NULL AND displaced_by IS NULL"),
+            postgresql_where=text("finished_at IS NOT NULL AND displaced_by IS NULL AND retracted_at IS NULL"),
         ),
         Index("retrieval_link_transforming_idx", "worker_id", postgresql_where=text("state = 'transforming'")),
         Index(None, "dataset_id", "row_id"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Index, SmallInteger, Text, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -46,8 +46,10 @@ class Event(Base):
     worker_id: Mapped[int | None]
     detail: Mapped[str | None]
     at: Mapped[CreatedAt]
+    erased_by: Mapped[int | None] = mapped_column(ForeignKey("retraction.retraction_id"))
 
     __table_args__ = (
+        CheckConstraint("erased_by IS NULL OR detail IS NULL", name="erased"),
         Index(None, "queue", "item_id"),
         # Rows arrive in the order of time, so this stays a few pages however many there are.
         Index(None, "at", postgresql_using="brin"),

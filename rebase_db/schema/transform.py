@@ -94,6 +94,7 @@ class Generation(CallColumns, Base):
     reading: Mapped[str | None]
     cuts: Mapped[Any | None]
     reused_from: Mapped[int | None] = mapped_column(BigInteger)
+    erased_by: Mapped[int | None] = mapped_column(ForeignKey("retraction.retraction_id"))
 
     __table_args__ = (
         # An attempt is one claim, and a claim makes at most one call that is kept: nothing is paid twice unseen.
@@ -108,6 +109,7 @@ class Generation(CallColumns, Base):
         CheckConstraint("outcome IN ('parsed', 'rejected', 'error')", name="outcome"),
         CheckConstraint("(outcome = 'parsed') = (reason IS NULL)", name="reason"),
         CheckConstraint("outcome <> 'parsed' OR reading IS NOT NULL", name="reading"),
+        CheckConstraint("erased_by IS NULL OR raw_answer IS NULL", name="erased"),
         CheckConstraint(
             "reused_from IS NULL OR (requests = 0 AND raw_answer IS NULL AND cost IS NULL AND outcome <> 'error')",
             name="reused",
@@ -119,7 +121,7 @@ class Generation(CallColumns, Base):
 
 
 class Example(Base):
-    """A training example. `content_hash` (tag `example/v1`) is over input, output and rationale."""
+    """A training example. `content_hash` (tag `example/v1`) is over its input, output and rationale, erased or not."""
 
     __tablename__ = "example"
 
@@ -131,12 +133,28 @@ class Example(Base):
     rationale: Mapped[str | None]
     content_hash: Mapped[Digest]
     created_at: Mapped[CreatedAt]
+    erased_by: Mapped[int | None] = mapped_column(ForeignKey("retraction.retraction_id"))
 
     __table_args__ = (
         # Through both columns, so that an example's row is by construction the row its call was made for.
         ForeignKeyConstraint(["generation_id", "link_id"], ["generation.generation_id", "generation.link_id"]),
-        CheckConstraint("input <> '' AND output <> ''", name="not_empty"),
+        CheckConstraint(
+            "CASE WHEN erased_by IS NULL THEN input <> '' AND output <> ''"
+            " ELSE input = '' AND output = '' AND rationale IS NULL END",
+            name="not_empty",
+        ),
         *digest_check("content_hash"),
         Index(None, "link_id"),
         Index(None, "content_hash"),
     )
+
+
+class ExampleParent(Base):
+    """An earlier example that an example was made from, beside its row. Parents are older, so there is no circle."""
+
+    __tablename__ = "example_parent"
+
+    example_id: Mapped[BigInt] = mapped_column(BigInteger, ForeignKey("example.example_id"), primary_key=True)
+    parent_id: Mapped[BigInt] = mapped_column(BigInteger, ForeignKey("example.example_id"), primary_key=True)
+
+    __table_args__ = (CheckConstraint("parent_id < example_id", name="older"), Index(None, "parent_id"))

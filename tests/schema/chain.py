@@ -104,6 +104,30 @@ def build(connection: Connection) -> dict[str, Row]:  # noqa: PLR0915 - a statem
         **key("link_id", "teacher_id", "prompt_id", "worker_id"),
     )  # fmt: skip
     put("example", input="a", output="A", content_hash=digest("example"), **key("generation_id", "link_id"))
+    put("retraction", kind="row", target="letters default/train 0", reason="a test", asked_by="me", code_version="0")
+    put("retracted_row", row_id=1, **key("retraction_id"), **dataset)
+    put("retracted_dataset", **key("retraction_id"), **dataset)
+    another = add(
+        connection,
+        "generation",
+        attempt=9, prompt_hash=digest("again"), raw_answer="{}", latency_seconds=0.1, outcome="parsed",
+        reading="strict",
+        **key("link_id", "teacher_id", "prompt_id", "worker_id"),
+    )  # fmt: skip
+    made_of = key("example_id")["example_id"]
+    child = add(
+        connection,
+        "example",
+        input="b", output="B", content_hash=digest("child"), generation_id=another["generation_id"], **key("link_id"),
+    )  # fmt: skip
+    put("example_parent", example_id=child["example_id"], parent_id=made_of)
+    put("publication", name="p", form="rebase", uri="file:p", files={}, code_version="0", **key("task_id"))
+    put("published_rank", rank=1, score=0.5, row_reference={}, row_id=1, **key("publication_id"), **dataset)
+    put("published_example", position=1, input="a", output="A", content_hash=digest("a"), **key("publication_id"))
+    put(
+        "likely_source",
+        row_id=1, method="words", confidence=0.5, evidence={}, **key("published_example_id"), **dataset,
+    )  # fmt: skip
     put("check_definition", name="judge", parameters={}, content_hash=digest("check"))
     put(
         "judgement",

@@ -27,6 +27,7 @@ VIOLATIONS: dict[str, list[dict[str, Any]]] = {
     "budget_limits_check": [{"max_cost": -1}, {"max_tokens": -1}, {"max_examples": -1}],
     "budget_sums_check": [{"spent_cost": -1}, {"spent_tokens": -1}, {"held_cost": -1}, {"held_tokens": -1}],
     "check_definition_content_hash_length_check": [{"content_hash": SHORT}],
+    "check_result_erased_check": [{"erased_by": 1, "evidence": {"seen": "words"}}],
     "check_result_verdict_check": [{"verdict": "perhaps"}],
     "dataset_name_check": [{"name": ""}],
     "embed_chunk_range_check": [{"last_text_id": 0}],
@@ -36,7 +37,15 @@ VIOLATIONS: dict[str, list[dict[str, Any]]] = {
     "encoder_width_check": [{"width": 0}, {"width": 4001}],
     "evaluation_interval_check": [{"low": 0.6}, {"high": 0.4}],
     "example_content_hash_length_check": [{"content_hash": SHORT}],
-    "example_not_empty_check": [{"input": ""}, {"output": ""}],
+    "event_erased_check": [{"erased_by": 1, "detail": "words"}],
+    "example_not_empty_check": [
+        {"input": ""},
+        {"output": ""},
+        {"erased_by": 1},
+        {"erased_by": 1, "input": "", "output": "", "rationale": "words"},
+    ],
+    "example_parent_older_check": [{"parent_id": 2}, {"example_id": 1, "parent_id": 2}],
+    "generation_erased_check": [{"erased_by": 1}],
     "generation_outcome_check": [{"outcome": "perhaps", "reason": "so"}],
     "generation_prompt_hash_length_check": [{"prompt_hash": SHORT}],
     "generation_reason_check": [{"reason": "accepted all the same"}, {"outcome": "rejected"}, {"outcome": "error"}],
@@ -47,14 +56,25 @@ VIOLATIONS: dict[str, list[dict[str, Any]]] = {
         {"reused_from": 1, "requests": 0, "raw_answer": None, "cost": 1},
         {"reused_from": 1, "requests": 0, "raw_answer": None, "outcome": "error", "reason": "so"},
     ],
+    "judgement_erased_check": [{"erased_by": 1}],
     "judgement_outcome_check": [{"outcome": "perhaps", "points": None, "reason": "so"}],
     "judgement_points_check": [{"points": None}, {"outcome": "error", "reason": "so"}],
     "judgement_points_range_check": [{"points": 0}, {"points": 6}],
     "judgement_prompt_hash_length_check": [{"prompt_hash": SHORT}],
     "judgement_reason_check": [{"outcome": "rejected", "points": None}],
+    "likely_source_confidence_check": [{"confidence": 0}, {"confidence": 1.5, "method": "stated"}],
+    "likely_source_guess_check": [{"confidence": 1}],
     "prompt_content_hash_length_check": [{"content_hash": SHORT}],
+    "publication_form_check": [{"form": "another"}],
+    "published_example_content_hash_length_check": [{"content_hash": SHORT}],
+    "published_rank_rank_check": [{"rank": 0}],
+    "published_rank_row_check": [{"row_id": None}, {"dataset_id": None}],
     "reservation_presumed_check": [{"presumed": True}],
     "reservation_settled_check": [{"settled_at": NOW}, {"spent_tokens": 1}],
+    "retraction_erased_is_final_check": [{"undone_at": NOW, "undo_reason": "so", "erased_at": NOW}],
+    "retraction_kind_check": [{"kind": "task"}],
+    "retraction_reason_check": [{"reason": ""}],
+    "retraction_undone_check": [{"undone_at": NOW}, {"undo_reason": "so"}],
     "retrieval_done_has_counts_check": [{"rows_scored": 1}, {"state": "done", "finished_at": NOW}],
     "retrieval_link_rank_check": [{"rank": 0}],
     "retrieval_mirrors_check": [{"mirrors": "last"}],
@@ -71,6 +91,7 @@ VIOLATIONS: dict[str, list[dict[str, Any]]] = {
     "source_row_content_hash_length_check": [{"content_hash": SHORT}],
     "task_version_content_hash_length_check": [{"content_hash": SHORT}],
     "teacher_content_hash_length_check": [{"content_hash": SHORT}],
+    "text_erased_check": [{"erased_by": 1}, {"text": None}],
     "text_sha256_check": [{"text": "about letters."}, {"sha256": digest("another")}, {"sha256": SHORT}],
     "training_run_artifact_check": [
         {"artifact_path": "there"},
@@ -87,6 +108,7 @@ VIOLATIONS: dict[str, list[dict[str, Any]]] = {
     "training_run_run_key_length_check": [{"run_key": SHORT}],
     "training_set_manifest_hash_length_check": [{"manifest_hash": SHORT}],
     "training_set_size_check": [{"size": 0}],
+    "training_set_successor_check": [{"successor_of": 9}],
 }
 
 
@@ -117,7 +139,7 @@ UNCLAIMED = {
 def copy_of(chain: dict[str, Row], table: str, change: dict[str, Any]) -> Row:
     """The values of a new row like the lineage's, unclaimed if that can be claimed, with a change."""
     stored = Base.metadata.tables[table]
-    row = {name: value for name, value in chain[table].items() if stored.c[name].identity is None}
+    row = {name: value for name, value in chain[table].items() if stored.c[name].identity is None and name != "seal"}
     if table in MACHINES:
         row |= {name: value for name, value in UNCLAIMED.items() if name in row}
         row["state"] = MACHINES[table].ready
