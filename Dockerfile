@@ -2,7 +2,7 @@
 FROM python:3.11-slim-bookworm AS build
 RUN python -m venv /opt/rebase
 COPY . /src
-RUN --mount=type=cache,target=/root/.cache/pip /opt/rebase/bin/pip install "/src[hub]"
+RUN --mount=type=cache,target=/root/.cache/pip /opt/rebase/bin/pip install "/src[export,hub]"
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --user-group --home-dir /var/lib/rebase rebase \

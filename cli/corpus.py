@@ -84,8 +84,9 @@ def datasets(as_json: JsonOption = False) -> None:
     with open_database().connect() as connection:
         found = overview.datasets(connection)
     if not as_json:  # a terminal has no room for these
-        found = [{name: value for name, value in one.items() if name not in {"uri", "last_ingest"}} for one in found]
-    emit(found, as_json=as_json, numbers=["splits", "rows", "texts", "cells"])
+        left_out = {"uri", "last_ingest"} | (set() if any(one["withdrawn_by"] for one in found) else {"withdrawn_by"})
+        found = [{name: value for name, value in one.items() if name not in left_out} for one in found]
+    emit(found, as_json=as_json, numbers=["splits", "rows", "texts", "cells", "withdrawn_by"])
 
 
 def embed(

@@ -50,7 +50,7 @@ db = typer.Typer(help="The schema of the database.", no_args_is_help=True)
 def upgrade() -> None:
     """Bring the schema up to date. Safe while others run; they take turns."""
     from cli.output import talk
-    from rebase_db.database import migrate
+    from rebase_db.database import migrate, roles
     from rebase_db.database.engine import current_revision, open_engine
     from rebase_db.database.revision import HEAD
 
@@ -58,6 +58,8 @@ def upgrade() -> None:
     before = current_revision(engine)
     migrate.upgrade(engine)
     talk.print(f"The schema is at {HEAD}" + (", as it was." if before == HEAD else f" (was {before or 'empty'})."))
+    if missing := roles.missing(engine):
+        talk.print(missing, markup=False, soft_wrap=True)
 
 
 @db.command("check")

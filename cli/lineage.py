@@ -1,4 +1,4 @@
-"""`rebase why`: where an example comes from."""
+"""`rebase why`: where an example comes from; and the other commands about lineage."""
 
 from __future__ import annotations
 
@@ -7,24 +7,40 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import impact, trace
 from cli.database import JsonOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rebase_db.lineage.prompt_again import PromptAgain
 
-def why(example: Annotated[int, typer.Argument(help="The example's number.")], as_json: JsonOption = False) -> None:
+
+def why(
+    example: Annotated[str, typer.Argument(metavar="EXAMPLE", help="The example's number, with or without example:.")],
+    prompt: Annotated[
+        bool, typer.Option("--prompt", help="Also make its prompt again, and say whether the hash agrees.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Show an example's way back to its source row, and where it went."""
     from cli.output import emit_json
     from cli.session import open_database
+    from rebase_db.lineage.prompt_again import prompt_again
     from rebase_db.lineage.why import why as find
+    from rebase_db.reference import parse
 
+    reference = parse(example if ":" in example else f"example:{example}", ("example",))
     with open_database().connect() as connection:
-        found = find(connection, example)
+        found = find(connection, int(reference.key))
+        again = prompt_again(connection, found["generation_id"]) if prompt else None
     if as_json:
-        emit_json(found)
-    else:
-        show(found)
+        made = {} if again is None else {"prompt": {name: getattr(again, name) for name in again.__slots__}}
+        emit_json(found | made)
+        return
+    show(found)
+    if again is not None:
+        _show_prompt(again)
 
 
 def show(found: dict[str, Any]) -> None:
@@ -42,52 +58,108 @@ def show(found: dict[str, Any]) -> None:
     data.print(grid)
 
 
+def _show_prompt(again: PromptAgain) -> None:
+    from cli.output import data, talk
+
+    for message in again.messages:
+        data.print(f"\n[bold]{message['role']}[/]")
+        data.print(message["content"], markup=False, soft_wrap=True)
+    if again.agrees:
+        talk.print("\nThis is the prompt that was sent: its hash agrees.")
+    elif again.messages:
+        talk.print(f"\nThis is not exactly what was sent, its hash is another: {again.reason}.", markup=False)
+    else:
+        talk.print(f"\nThere is no prompt to show: {again.reason}.", markup=False)
+
+
 def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "example", f"{found['example_id']} of task {found['task']} version {found['task_version']}"
-    yield "  input", _short(found["input"], 400)
-    yield "  output", _short(found["output"], 200)
+    if found["example_erased_by"] is not None:
+        yield "  erased", f"by retraction {found['example_erased_by']}; its hash {found['example_hash']} stays"
+    else:
+        yield "  input", _short(found["input"], 400)
+        yield "  output", _short(found["output"], 200)
     if found["rationale"]:
         yield "  rationale", _short(found["rationale"], 400)
-    model = " ".join(part for part in (found["teacher_provider"], found["teacher_model"]) if part)
-    yield (
-        "made by",
-        (
-            f"{model}, prompt {found['prompt_name']}, call {found['generation_id']}, "
-            f"{found['generated_at']:%Y-%m-%d %H:%M}"
-        ),
-    )
-    if found["reused_from"] is not None:
-        yield "  reused", f"the answer of call {found['reused_from']} to the same prompt; nothing was sent"
-    if found["superseded"]:
-        yield "superseded", "by a later attempt at the same row; what is said of the row below stays"
+    yield from _call_lines(found)
+    for relative in found["family"]:
+        label = "made from" if relative["relation"] == "parent" else "made into"
+        yield label, f"example {relative['example_id']} ({relative['row']}): {_short(relative['input'], 120)}"
     yield from _check_lines(found)
     if found["displaced_by"] is not None:
         yield "displaced", f"by retrieval {found['displaced_by']}; the rank below is its last one"
-    yield (
-        "retrieved",
-        (
-            f"rank {found['rank']} of the top {found['top_n']:,} of {found['rows_scored']:,} rows, "
-            f"{found['scoring']} {found['score']:.4f} (cut at {found['cutoff_score']:.4f})"
-        ),
-    )
-    yield "  input", f"{found['input_score']:.3f}  {found['input_column']}: {_short(found['input_cell'], 120)}"
-    yield "  output", f"{found['output_score']:.3f}  {found['output_column']}: {_short(found['output_cell'], 120)}"
-    yield "  dataset", f"{found['dataset_score']:.3f}  {_short(found['description'], 120)}"
+    yield "retrieved", _rank(found)
+    yield "  input", f"{found['input_score']:.3f}  {found['input_column']}: {_cell(found['input_cell'])}"
+    yield "  output", f"{found['output_score']:.3f}  {found['output_column']}: {_cell(found['output_cell'])}"
+    yield "  dataset", f"{found['dataset_score']:.3f}  {_cell(found['description'])}"
     licence = found["licence"] or "licence unknown"
     yield "source", f"{found['dataset']} {found['config']}/{found['split']} row {found['source_index']} ({licence})"
+    for retraction in found["retractions"]:
+        yield from _retraction_lines(retraction)
     yield (
         "  from",
         f"{found['split_uri']} revision {found['revision'][:12]}, loaded {found['ingested_at']:%Y-%m-%d %H:%M}",
     )
     yield "  hash", found["content_hash"]
+    if found["row_erased_by"] is not None:
+        yield "  erased", f"by retraction {found['row_erased_by']}; below are the SHA-256 of the texts that stood there"
     for column, value in found["content"].items():
         yield f"  {column}", _short(value, 300)
     for mirror in found["mirrors"]:
         yield "mirrored by", f"{mirror['dataset']} row {mirror['source_index']}"
-    for place in found["went"]:
-        run = f", run {place['training_run_id']} ({place['run_state']})" if place["training_run_id"] else ""
-        score = f", {place['metric']} {place['value']:.3f} on {place['benchmark']}" if place["benchmark"] else ""
-        yield "went to", f"set {place['training_set']} place {place['position']} of {place['size']:,}{run}{score}"
+    yield from _went_lines(found["went"])
+
+
+def _went_lines(went: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """A line for each set and run; the run's scores follow each other."""
+    lines: dict[tuple[str, int | None], str] = {}
+    for place in went:
+        key = (place["training_set"], place["training_run_id"])
+        if key not in lines:
+            run = f", run {place['training_run_id']} ({place['run_state']})" if place["training_run_id"] else ""
+            lines[key] = f"set {place['training_set']} place {place['position']} of {place['size']:,}{run}"
+        if place["benchmark"]:
+            lines[key] += f", {place['metric']} {place['value']:.3f} on {place['benchmark']}"
+    yield from (("went to", line) for line in lines.values())
+
+
+def _call_lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    model = " ".join(part for part in (found["teacher_provider"], found["teacher_model"]) if part)
+    cost = f", cost {found['cost']}" if found["cost"] else ""
+    yield "made by", f"{model}, call {found['generation_id']}, {found['generated_at']:%Y-%m-%d %H:%M}{cost}"
+    yield "  prompt", f"{found['prompt_name']}, hash {found['prompt_hash'][:12]}"
+    if found["answer_erased_by"] is not None:
+        yield "  answer", f"erased by retraction {found['answer_erased_by']}"
+    elif found["raw_answer"] is not None:
+        yield "  answer", _short(found["raw_answer"], 300)
+    if found["reused_from"] is not None:
+        yield "  reused", f"the answer of call {found['reused_from']} to the same prompt; nothing was sent"
+    if found["superseded"]:
+        yield "superseded", "by a later attempt at the same row; what is said of the row below stays"
+
+
+def _rank(found: dict[str, Any]) -> str:
+    said = f"rank {found['rank']} of the top {found['top_n']:,} of {found['rows_scored'] or 0:,} rows"
+    digits = ".4f" if found["scoring"] == "average-score" else "g"
+    score = f"{found['scoring']} {found['score']:{digits}}"
+    if found["margin"] is None:
+        return f"{said}, {score}"
+    side = "above" if found["scoring"] == "average-score" else "before"
+    return f"{said}, {score}, {found['margin']:{digits}} {side} the cut at {found['cutoff_score']:{digits}}"
+
+
+def _retraction_lines(retraction: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    named = f"retraction {retraction['retraction_id']}"
+    if retraction["undone_at"] is not None:
+        reason = _short(retraction["undo_reason"], 120)
+        yield "  returned", f"from {named} ({_short(retraction['reason'], 120)}): {reason}"
+    else:
+        since = f"{retraction['created_at']:%Y-%m-%d %H:%M}"
+        yield "  retracted", f"by {named} since {since}: {_short(retraction['reason'], 200)}"
+
+
+def _cell(words: str | None) -> str:
+    return "(erased)" if words is None else _short(words, 120)
 
 
 def _check_lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -126,3 +198,5 @@ def _short(value: str, limit: int) -> str:
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command(rich_help_panel="Lineage")(why)
+    trace.add_to(app)
+    impact.add_to(app)

@@ -7,7 +7,24 @@ from typing import Annotated
 
 import typer
 
-from cli import checks, control, corpus, database, fleet, lineage, run, spending, stages, status, task, work
+from cli import (
+    audit,
+    checks,
+    control,
+    corpus,
+    database,
+    export,
+    fleet,
+    lineage,
+    retract,
+    run,
+    spending,
+    stages,
+    status,
+    task,
+    verify,
+    work,
+)
 
 app = typer.Typer(
     name="rebase",
@@ -56,6 +73,10 @@ stages.add_to(app)
 spending.add_to(app)
 checks.add_to(app)
 lineage.add_to(app)
+audit.add_to(app)
+verify.add_to(app)
+export.add_to(app)
+retract.add_to(app)
 status.add_to(app)
 work.add_to(app)
 fleet.add_to(app)

@@ -73,6 +73,14 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: 
     data.print(grid)
 
 
+def indented(*lines: str, style: str = "") -> None:
+    """Print lines on stdout, two characters in, also where they are wrapped."""
+    for line in lines:
+        for part in Text(line, style=style).wrap(data, data.width - 2):
+            part.rstrip()
+            data.print(Text("  ") + part)
+
+
 def emit(records: Sequence[dict[str, Any]], *, as_json: bool, numbers: Sequence[str] = ()) -> None:
     """Print records as JSON or as a table."""
     if as_json:

@@ -35,7 +35,7 @@ def demo() -> None:
     talk.print("\n[bold]Where did the best ranked training example come from?[/]\n")
     from cli.lineage import why
 
-    why(example)
+    why(str(example))
     talk.print("\n[bold]What to try next[/]")
     for command, what in (
         (f"rebase why {example + 1}", "any other example's way back"),

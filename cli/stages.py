@@ -48,15 +48,52 @@ def retrieve(
     )
 
 
-def freeze(task: TaskName, name: Annotated[str | None, typer.Option(help="A name for the set.")] = None) -> None:
+def freeze(
+    task: Annotated[str | None, typer.Argument(metavar="TASK", help="The name of a task that was added.")] = None,
+    name: Annotated[str | None, typer.Option(help="A name for the set.")] = None,
+    successor_of: Annotated[
+        str | None,
+        typer.Option(metavar="SET", help="Freeze this set anew, in the same order, without what is retracted by now."),
+    ] = None,
+) -> None:
     """Freeze the accepted examples as a training set and print its name."""
     from cli.output import data, talk
     from cli.session import task_pipeline
+    from rebase_db.licence.verdict import verdict_on_set, warnings
 
+    if successor_of is not None:
+        _freeze_successor(successor_of, task, name)
+        return
+    if task is None:
+        raise typer.BadParameter("Name a task, or a set with --successor-of.")
     with task_pipeline(task) as steps:
         frozen = steps.freeze(steps.stored(), name)
+        with steps.engine.connect() as connection:
+            licences = list(warnings(verdict_on_set(connection, frozen.training_set_id)))
     talk.print(f"{frozen.size:,} examples, manifest {frozen.manifest_hash.hex()}")
+    for line in licences:
+        talk.print(line, markup=False, soft_wrap=True)
     data.print(frozen.name, markup=False, soft_wrap=True)
+
+
+def _freeze_successor(set_name: str, task: str | None, name: str | None) -> None:
+    from cli.output import data, talk
+    from cli.session import open_database
+    from rebase_db.distill.successor import freeze_successor
+
+    with open_database().begin() as connection:
+        found = freeze_successor(connection, set_name, task=task, name=name)
+    if not found.left_out:
+        talk.print(f"Nothing of {set_name} is retracted, so no other set is needed.", markup=False, soft_wrap=True)
+    else:
+        how = "left out" if found.made else "were left out before"
+        talk.print(
+            f"{found.frozen.size:,} examples, {found.left_out:,} of {set_name} {how}, "
+            f"manifest {found.frozen.manifest_hash.hex()}",
+            markup=False,
+            soft_wrap=True,
+        )
+    data.print(found.frozen.name, markup=False, soft_wrap=True)
 
 
 def distill(

@@ -3,6 +3,8 @@
 -- superuser can come in from inside the container only.
 \getenv password POSTGRES_PASSWORD
 CREATE ROLE rebase LOGIN PASSWORD :'password';
+-- For auditors and BI tools, whose logins are made in it; what it may read, `rebase db upgrade` grants.
+CREATE ROLE rebase_reader NOLOGIN;
 CREATE DATABASE rebase OWNER rebase;
 ALTER ROLE CURRENT_USER PASSWORD NULL;
 -- So that `rebase status` sees whose transaction holds up vacuum.

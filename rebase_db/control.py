@@ -171,9 +171,7 @@ def _rows_of(
     Of links those that workers would take, see `schema.views`. Chunks of texts are no task's.
     """
     live = select(live_ranking.c.task_version_id, live_ranking.c.encoder_id)
-    links = RetrievalLink.displaced_by.is_(None) & tuple_(RetrievalLink.task_version_id, RetrievalLink.encoder_id).in_(
-        live
-    )
+    links = TRANSFORM.eligible & tuple_(RetrievalLink.task_version_id, RetrievalLink.encoder_id).in_(live)
     if task is None:
         everything = {queue: queue.key.is_not(None) for queue in QUEUES} | {TRANSFORM: links}
         return [(queue, everything[queue]) for queue in QUEUES if queue.stage in stages]

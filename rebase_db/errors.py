@@ -59,6 +59,18 @@ class UnknownNameError(RebaseError):
     exit_code = 8
 
 
+class LicenceError(RebaseError):
+    """A training set holds what a licence policy forbids, or the policy names a licence nobody knows."""
+
+    exit_code = 9
+
+
+class RetractionError(RebaseError):
+    """Something cannot be retracted, taken back or erased as it stands."""
+
+    exit_code = 10
+
+
 def did_you_mean(name: str, known: list[str]) -> str:
     """A hint naming the known names nearest to `name`, or all of them while they are few."""
     import difflib

@@ -51,6 +51,9 @@ class FaultPoint(StrEnum):
     DISTILL_SETTLED = "distill.settled"
     DISTILL_COMMITTED = "distill.committed"
     EVALUATE_BEFORE_COMMIT = "evaluate.before_commit"
+    RETRACT_BEFORE_COMMIT = "retract.before_commit"
+    ERASE_BEFORE_COMMIT = "erase.before_commit"
+    ERASE_COMMITTED = "erase.committed"
     STATEMENT = "database.statement"
 
 

@@ -138,7 +138,7 @@ TRANSFORM = _queue(
     LINK,
     lane=["task_version_id", "encoder_id"],
     rank="rank",
-    eligible=RetrievalLink.displaced_by.is_(None),
+    eligible=RetrievalLink.displaced_by.is_(None) & RetrievalLink.retracted_at.is_(None),
 )
 DISTILL = _queue(TrainingRun, "distill", "training_run_id", JOB, lane=["training_run_id"], rank="training_run_id")
 QUEUES = (EMBED, RETRIEVE, TRANSFORM, DISTILL)

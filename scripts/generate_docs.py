@@ -26,9 +26,10 @@ from sqlalchemy.dialects import postgresql
 
 from rebase_db import faults, schema, settings, states
 from rebase_db.queue import QUEUES
-from rebase_db.schema import provenance, seal
-from rebase_db.task import checks, teachers
+from rebase_db.schema import lineage, provenance, seal
+from rebase_db.task import checks, licences, teachers
 from rebase_db.task import file as task_file
+from rebase_db.verify import uncovered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -172,6 +173,41 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+# The views for auditors.
+
+
+def _lineage_views(_: str) -> Grid:
+    """A row for each view: what its comment says a row is, and its columns."""
+    rows = []
+    for statement in lineage.statements():
+        if found := re.search(r"^CREATE VIEW lineage\.(\w+)", statement, re.MULTILINE):
+            meaning = _comment("VIEW", found[1], statement)
+            rows.append([f"`{found[1]}`", meaning, _names(view_columns(statement))])
+    return Grid(["View", "What a row is", "Columns"], rows)
+
+
+def view_columns(statement: str) -> list[str]:
+    """The columns of a view, read from its first outermost SELECT, in which each begins a line."""
+    body = statement.partition("CREATE VIEW")[2].partition("COMMENT ON")[0]
+    chosen = re.findall(r"^SELECT\b.*?^FROM\b", body, re.MULTILINE | re.DOTALL)[0]
+    return re.findall(r"^ {4}(?! ).*?(\w+),?$", re.sub(r"\n {8}.*|\n {4}(?=END )", "", chosen), re.MULTILINE)
+
+
+def _lineage_functions(_: str) -> Grid:
+    """A row for each function: how it is called, and what its comment says."""
+    found = [
+        (name, " ".join(arguments.split()), _comment("FUNCTION", name, statement))
+        for statement in lineage.statements()
+        for name, arguments in re.findall(r"^CREATE FUNCTION lineage\.(\w+)\s*\(([^)]*)\)", statement, re.MULTILINE)
+    ]
+    return Grid(["Function", "What it answers"], [[f"`{name}({given})`", meaning] for name, given, meaning in found])
+
+
+def _comment(kind: str, name: str, statement: str) -> str:
+    found = re.search(rf"COMMENT ON {kind} lineage\.{name}\b[^']*?\bIS\s+'((?:[^']|'')*)'", statement)
+    return " ".join(found[1].replace("''", "'").split()) if found else ""
+
+
 # States and fault points.
 
 
@@ -236,6 +272,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "vllm-teacher": teachers.VLLMTeacherSpec,
     "transformers-teacher": teachers.TransformersTeacherSpec,
     "checks": checks.Checks,
+    "licences": licences.Licences,
     "student": task_file.Student,
     "evaluate": task_file.Evaluate,
 }
@@ -322,6 +359,8 @@ def _default(field: FieldInfo) -> str:
         return "none"
     if isinstance(value, BaseModel):
         return "its defaults"
+    if isinstance(value, tuple):
+        return ", ".join(f"`{each}`" for each in value)
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
@@ -371,16 +410,35 @@ def _help(command: Any, name: str, parent: typer.Context | None, heading: str) -
         yield from _help(below, below.name, context, "##" if parent is None else "###")
 
 
+def _uncovered(what: str) -> Grid:
+    if what == "deletions":
+        return Grid(
+            ["Table", "What shows all the same"], [[f"`{name}`", why] for name, why in uncovered.DELETIONS.items()]
+        )
+    columns = {"columns": uncovered.UNCOVERED, "partly": uncovered.PARTLY}[what]
+    # Tables that say the same of the same columns share a line.
+    lines: dict[tuple[str, str], list[str]] = {}
+    for table, found in columns.items():
+        for column, why in found.items():
+            lines.setdefault((column, why), []).append(f"`{table}`")
+    return Grid(["Column", "Of", "Why" if what == "columns" else "Held to"], [
+        [f"`{column}`", ", ".join(tables), why] for (column, why), tables in lines.items()
+    ])  # fmt: skip
+
+
 BLOCKS: dict[str, Callable[[str], str | Grid]] = {
     "tables": _tables,
     "diagram": _diagram,
     "transitions": _transitions,
+    "lineage-views": _lineage_views,
+    "lineage-functions": _lineage_functions,
     "fault-points": _fault_points,
     "keys": _keys,
     "checks": _checks,
     "settings": _settings,
     "exit-codes": _exit_codes,
     "commands": _commands,
+    "uncovered": _uncovered,
 }
 
 

@@ -1,4 +1,4 @@
-"""Fixtures: one server for the suite, one migrated template database, a clone of it for each test that asks.
+"""Fixtures: one server for the suite, one migrated template database, a copy of it for each test that asks.
 
 `REBASE_TEST_DATABASE_URL` names a server to use (a superuser's URL); without it an embedded one is started in a
 temporary folder. `REBASE_TEST_DATA` names the folder of real data that tests marked `real_data` need.
@@ -27,6 +27,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # A console keeps the width that COLUMNS gave when it was made; made here, none keeps what one test has set.
 os.environ.pop("COLUMNS", None)
 import cli.output  # noqa: E402, F401
+from tests.lending import Lending  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -102,16 +103,25 @@ def cloned_database(server_url: str, template: str) -> Iterator[str]:
     _administer(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def lending(server_url: str, template_database: str) -> Iterator[Lending]:
+    """Copies of the template, each for one test after the other."""
+    lending = Lending(server_url, template_database)
+    yield lending
+    lending.close()
+
+
 @pytest.fixture
-def database_url(server_url: str, template_database: str) -> Iterator[str]:
-    """The URL of a fresh, migrated database, dropped after the test."""
-    with cloned_database(server_url, template_database) as url:
-        yield url
+def database_url(server_url: str, lending: Lending) -> Iterator[str]:
+    """The URL of an empty, migrated database, the test's own."""
+    name = lending.lend()
+    yield _url(server_url, name)
+    lending.take_back(name)
 
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    """An engine on a fresh, migrated database."""
+    """An engine on an empty, migrated database."""
     from rebase_db.database.engine import engine_for
 
     engine = engine_for(database_url)

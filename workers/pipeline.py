@@ -21,8 +21,8 @@ from rebase_db.distill.training_set import FrozenSet, freeze
 from rebase_db.embed.plan import plan_chunks, register_encoder, revive_chunks
 from rebase_db.errors import RebaseError, TaskError
 from rebase_db.evaluate.store import register_benchmark
+from rebase_db.export.model_card import write_model_card
 from rebase_db.ingest.load import Receipt, load_dataset
-from rebase_db.lineage.model_card import write_model_card
 from rebase_db.retrieve.run import request_retrieval, retrieval_counts
 from rebase_db.task.store import StoredTask, add_task, find_task
 from rebase_db.transform.budget import BudgetState, Limits, drop_limits, read_budget, set_budget

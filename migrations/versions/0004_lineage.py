@@ -20,6 +20,7 @@ depends_on = None
 
 def upgrade() -> None:
     _run("0004_lineage.sql")
+    _run("0004_lineage_views.sql")
 
 
 def downgrade() -> None:

@@ -103,12 +103,15 @@ CREATE TABLE likely_source (
     confidence REAL NOT NULL, 
     evidence JSONB NOT NULL, 
     created_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL, 
+    erased_by INTEGER, 
     seal BYTEA NOT NULL, 
     CONSTRAINT likely_source_pkey PRIMARY KEY (published_example_id, dataset_id, row_id, method), 
     CONSTRAINT likely_source_dataset_id_row_id_fkey FOREIGN KEY(dataset_id, row_id) REFERENCES source_row (dataset_id, row_id), 
     CONSTRAINT likely_source_confidence_check CHECK (confidence > 0 AND confidence <= 1), 
     CONSTRAINT likely_source_guess_check CHECK (confidence < 1 OR method = 'stated'), 
-    CONSTRAINT likely_source_published_example_id_fkey FOREIGN KEY(published_example_id) REFERENCES published_example (published_example_id)
+    CONSTRAINT likely_source_erased_check CHECK (erased_by IS NULL OR evidence = '{}'), 
+    CONSTRAINT likely_source_published_example_id_fkey FOREIGN KEY(published_example_id) REFERENCES published_example (published_example_id), 
+    CONSTRAINT likely_source_erased_by_fkey FOREIGN KEY(erased_by) REFERENCES retraction (retraction_id)
 );
 CREATE INDEX likely_source_dataset_id_row_id_idx ON likely_source (dataset_id, row_id);
 
@@ -127,14 +130,16 @@ ALTER TABLE check_result ADD COLUMN erased_by INTEGER;
 ALTER TABLE check_result ADD CONSTRAINT check_result_erased_by_fkey FOREIGN KEY (erased_by) REFERENCES retraction (retraction_id);
 ALTER TABLE event ADD COLUMN erased_by INTEGER;
 ALTER TABLE event ADD CONSTRAINT event_erased_by_fkey FOREIGN KEY (erased_by) REFERENCES retraction (retraction_id);
+ALTER TABLE ingest ADD COLUMN finished_at TIMESTAMP WITH TIME ZONE;
+ALTER TABLE ingest_split ADD COLUMN finished_at TIMESTAMP WITH TIME ZONE;
 ALTER TABLE training_set ADD COLUMN successor_of INTEGER;
 ALTER TABLE training_set ADD CONSTRAINT training_set_successor_of_fkey FOREIGN KEY (successor_of) REFERENCES training_set (training_set_id);
 ALTER TABLE retrieval ADD COLUMN retractions_seen INTEGER;
 ALTER TABLE retrieval_link ADD COLUMN retracted_at TIMESTAMP WITH TIME ZONE;
 ALTER TABLE text ALTER COLUMN text DROP NOT NULL;
 ALTER TABLE text ADD CONSTRAINT text_erased_check CHECK ((text IS NULL) = (erased_by IS NOT NULL));
-ALTER TABLE generation ADD CONSTRAINT generation_erased_check CHECK (erased_by IS NULL OR raw_answer IS NULL);
-ALTER TABLE judgement ADD CONSTRAINT judgement_erased_check CHECK (erased_by IS NULL OR raw_answer IS NULL);
+ALTER TABLE generation ADD CONSTRAINT generation_erased_check CHECK (erased_by IS NULL OR (raw_answer IS NULL AND failures = '{}'));
+ALTER TABLE judgement ADD CONSTRAINT judgement_erased_check CHECK (erased_by IS NULL OR (raw_answer IS NULL AND failures = '{}'));
 ALTER TABLE check_result ADD CONSTRAINT check_result_erased_check CHECK (erased_by IS NULL OR evidence = '{}');
 ALTER TABLE event ADD CONSTRAINT event_erased_check CHECK (erased_by IS NULL OR detail IS NULL);
 ALTER TABLE training_set ADD CONSTRAINT training_set_successor_check CHECK (successor_of < training_set_id);
@@ -147,6 +152,10 @@ CREATE INDEX retrieval_link_retrieved_idx ON retrieval_link (task_version_id, en
 DROP INDEX retrieval_link_finished_idx;
 CREATE INDEX retrieval_link_finished_idx ON retrieval_link (task_version_id, encoder_id, state) WHERE finished_at IS NOT NULL AND displaced_by IS NULL AND retracted_at IS NULL;
 
+-- Loads that are on record are over.
+UPDATE ingest SET finished_at = created_at;
+UPDATE ingest_split SET finished_at = created_at FROM ingest WHERE ingest.dataset_id = ingest_split.dataset_id AND ingest.ingest_id = ingest_split.ingest_id;
+
 -- Every record gets its seal.
 ALTER TABLE dataset ADD COLUMN seal bytea;
 UPDATE dataset SET seal = sha256(record_send(ROW(dataset_id, name, uri, licence, description_text_id, description_given, created_at)));
@@ -157,9 +166,9 @@ UPDATE dataset_column SET seal = sha256(record_send(ROW(dataset_id, column_id, n
 ALTER TABLE split_column ADD COLUMN seal bytea;
 UPDATE split_column SET seal = sha256(record_send(ROW(dataset_id, split_id, column_id, position, source_type, left_out)));
 ALTER TABLE ingest ADD COLUMN seal bytea;
-UPDATE ingest SET seal = sha256(record_send(ROW(dataset_id, ingest_id, code_version, created_at)));
+UPDATE ingest SET seal = sha256(record_send(ROW(dataset_id, ingest_id, texts_added, cells_added, code_version, created_at, finished_at)));
 ALTER TABLE ingest_split ADD COLUMN seal bytea;
-UPDATE ingest_split SET seal = sha256(record_send(ROW(dataset_id, ingest_id, split_id, revision, max_rows)));
+UPDATE ingest_split SET seal = sha256(record_send(ROW(dataset_id, ingest_id, split_id, revision, max_rows, rows_in_source, rows_added, rows_unchanged, rows_rejected, finished_at)));
 ALTER TABLE ingest_rejection ADD COLUMN seal bytea;
 UPDATE ingest_rejection SET seal = sha256(record_send(ROW(dataset_id, ingest_id, split_id, source_index, line, column_name, reason)));
 ALTER TABLE source_row ADD COLUMN seal bytea;
@@ -286,8 +295,10 @@ DROP TRIGGER split_column_no_update ON split_column;
 CREATE TRIGGER split_column_no_update BEFORE UPDATE OF dataset_id, split_id, column_id, position, source_type, left_out, seal ON split_column FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
 DROP TRIGGER ingest_no_update ON ingest;
 CREATE TRIGGER ingest_no_update BEFORE UPDATE OF dataset_id, ingest_id, code_version, created_at, seal ON ingest FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
+CREATE TRIGGER ingest_once BEFORE UPDATE OF texts_added, cells_added, finished_at ON ingest FOR EACH ROW WHEN (OLD.finished_at IS NOT NULL) EXECUTE FUNCTION refuse_provenance_change();
 DROP TRIGGER ingest_split_no_update ON ingest_split;
 CREATE TRIGGER ingest_split_no_update BEFORE UPDATE OF dataset_id, ingest_id, split_id, revision, max_rows, seal ON ingest_split FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
+CREATE TRIGGER ingest_split_once BEFORE UPDATE OF rows_in_source, rows_added, rows_unchanged, rows_rejected, finished_at ON ingest_split FOR EACH ROW WHEN (OLD.finished_at IS NOT NULL) EXECUTE FUNCTION refuse_provenance_change();
 DROP TRIGGER ingest_rejection_no_update ON ingest_rejection;
 CREATE TRIGGER ingest_rejection_no_update BEFORE UPDATE OF dataset_id, ingest_id, split_id, source_index, line, column_name, reason, seal ON ingest_rejection FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
 DROP TRIGGER source_row_no_update ON source_row;
@@ -324,8 +335,8 @@ CREATE TRIGGER teacher_no_update BEFORE UPDATE OF teacher_id, provider, model, i
 DROP TRIGGER prompt_no_update ON prompt;
 CREATE TRIGGER prompt_no_update BEFORE UPDATE OF prompt_id, name, template, content_hash, created_at, seal ON prompt FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
 DROP TRIGGER generation_no_update ON generation;
-CREATE TRIGGER generation_no_update BEFORE UPDATE OF generation_id, link_id, attempt, reading, cuts, reused_from, teacher_id, prompt_id, worker_id, prompt_hash, finish_reason, response_form, prompt_tokens, completion_tokens, cost, latency_seconds, requests, failures, maybe_billed, outcome, created_at, seal ON generation FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
-CREATE TRIGGER generation_erase BEFORE UPDATE OF raw_answer, reason, erased_by ON generation FOR EACH ROW WHEN (OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL) EXECUTE FUNCTION refuse_provenance_change();
+CREATE TRIGGER generation_no_update BEFORE UPDATE OF generation_id, link_id, attempt, reading, cuts, reused_from, teacher_id, prompt_id, worker_id, prompt_hash, finish_reason, response_form, prompt_tokens, completion_tokens, cost, latency_seconds, requests, maybe_billed, outcome, created_at, seal ON generation FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
+CREATE TRIGGER generation_erase BEFORE UPDATE OF raw_answer, reason, failures, erased_by ON generation FOR EACH ROW WHEN (OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL) EXECUTE FUNCTION refuse_provenance_change();
 DROP TRIGGER example_no_update ON example;
 CREATE TRIGGER example_no_update BEFORE UPDATE OF example_id, generation_id, link_id, content_hash, created_at, seal ON example FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
 CREATE TRIGGER example_erase BEFORE UPDATE OF input, output, rationale, erased_by ON example FOR EACH ROW WHEN (OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL) EXECUTE FUNCTION refuse_provenance_change();
@@ -335,8 +346,8 @@ CREATE TRIGGER example_parent_no_truncate BEFORE TRUNCATE ON example_parent FOR 
 DROP TRIGGER check_definition_no_update ON check_definition;
 CREATE TRIGGER check_definition_no_update BEFORE UPDATE OF check_id, name, parameters, content_hash, created_at, seal ON check_definition FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
 DROP TRIGGER judgement_no_update ON judgement;
-CREATE TRIGGER judgement_no_update BEFORE UPDATE OF judgement_id, example_id, points, teacher_id, prompt_id, worker_id, prompt_hash, finish_reason, response_form, prompt_tokens, completion_tokens, cost, latency_seconds, requests, failures, maybe_billed, outcome, created_at, seal ON judgement FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
-CREATE TRIGGER judgement_erase BEFORE UPDATE OF raw_answer, reason, erased_by ON judgement FOR EACH ROW WHEN (OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL) EXECUTE FUNCTION refuse_provenance_change();
+CREATE TRIGGER judgement_no_update BEFORE UPDATE OF judgement_id, example_id, points, teacher_id, prompt_id, worker_id, prompt_hash, finish_reason, response_form, prompt_tokens, completion_tokens, cost, latency_seconds, requests, maybe_billed, outcome, created_at, seal ON judgement FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
+CREATE TRIGGER judgement_erase BEFORE UPDATE OF raw_answer, reason, failures, erased_by ON judgement FOR EACH ROW WHEN (OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL) EXECUTE FUNCTION refuse_provenance_change();
 DROP TRIGGER check_result_no_update ON check_result;
 CREATE TRIGGER check_result_no_update BEFORE UPDATE OF check_result_id, example_id, check_id, verdict, score, other_example_id, judgement_id, created_at, seal ON check_result FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
 CREATE TRIGGER check_result_erase BEFORE UPDATE OF evidence, erased_by ON check_result FOR EACH ROW WHEN (OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL) EXECUTE FUNCTION refuse_provenance_change();
@@ -381,9 +392,10 @@ CREATE TRIGGER published_rank_no_truncate BEFORE TRUNCATE ON published_rank FOR 
 CREATE TRIGGER published_example_no_update BEFORE UPDATE OF published_example_id, publication_id, position, input, output, row_reference, content_hash, seal ON published_example FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
 CREATE TRIGGER published_example_no_delete BEFORE DELETE ON published_example FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
 CREATE TRIGGER published_example_no_truncate BEFORE TRUNCATE ON published_example FOR EACH STATEMENT EXECUTE FUNCTION refuse_provenance_change();
-CREATE TRIGGER likely_source_no_update BEFORE UPDATE OF published_example_id, dataset_id, row_id, method, confidence, evidence, created_at, seal ON likely_source FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
+CREATE TRIGGER likely_source_no_update BEFORE UPDATE OF published_example_id, dataset_id, row_id, method, confidence, created_at, seal ON likely_source FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
 CREATE TRIGGER likely_source_no_delete BEFORE DELETE ON likely_source FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
 CREATE TRIGGER likely_source_no_truncate BEFORE TRUNCATE ON likely_source FOR EACH STATEMENT EXECUTE FUNCTION refuse_provenance_change();
+CREATE TRIGGER likely_source_erase BEFORE UPDATE OF evidence, erased_by ON likely_source FOR EACH ROW WHEN (OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL) EXECUTE FUNCTION refuse_provenance_change();
 DROP TRIGGER event_no_update ON event;
 CREATE TRIGGER event_no_update BEFORE UPDATE OF event_id, queue, item_id, attempt, from_state, to_state, event, worker_id, at, seal ON event FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
 CREATE TRIGGER event_erase BEFORE UPDATE OF detail, erased_by ON event FOR EACH ROW WHEN (OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL) EXECUTE FUNCTION refuse_provenance_change();
@@ -415,16 +427,16 @@ END $$;
 CREATE TRIGGER split_column_seal BEFORE INSERT ON split_column FOR EACH ROW EXECUTE FUNCTION seal_split_column();
 CREATE FUNCTION seal_ingest() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.seal := sha256(record_send(ROW(NEW.dataset_id, NEW.ingest_id, NEW.code_version, NEW.created_at)));
+    NEW.seal := sha256(record_send(ROW(NEW.dataset_id, NEW.ingest_id, NEW.texts_added, NEW.cells_added, NEW.code_version, NEW.created_at, NEW.finished_at)));
     RETURN NEW;
 END $$;
-CREATE TRIGGER ingest_seal BEFORE INSERT ON ingest FOR EACH ROW EXECUTE FUNCTION seal_ingest();
+CREATE TRIGGER ingest_seal BEFORE INSERT OR UPDATE OF texts_added, cells_added, finished_at ON ingest FOR EACH ROW EXECUTE FUNCTION seal_ingest();
 CREATE FUNCTION seal_ingest_split() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.seal := sha256(record_send(ROW(NEW.dataset_id, NEW.ingest_id, NEW.split_id, NEW.revision, NEW.max_rows)));
+    NEW.seal := sha256(record_send(ROW(NEW.dataset_id, NEW.ingest_id, NEW.split_id, NEW.revision, NEW.max_rows, NEW.rows_in_source, NEW.rows_added, NEW.rows_unchanged, NEW.rows_rejected, NEW.finished_at)));
     RETURN NEW;
 END $$;
-CREATE TRIGGER ingest_split_seal BEFORE INSERT ON ingest_split FOR EACH ROW EXECUTE FUNCTION seal_ingest_split();
+CREATE TRIGGER ingest_split_seal BEFORE INSERT OR UPDATE OF rows_in_source, rows_added, rows_unchanged, rows_rejected, finished_at ON ingest_split FOR EACH ROW EXECUTE FUNCTION seal_ingest_split();
 CREATE FUNCTION seal_ingest_rejection() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.seal := sha256(record_send(ROW(NEW.dataset_id, NEW.ingest_id, NEW.split_id, NEW.source_index, NEW.line, NEW.column_name, NEW.reason)));
@@ -514,7 +526,7 @@ BEGIN
     NEW.seal := sha256(record_send(ROW(NEW.generation_id, NEW.link_id, NEW.attempt, NEW.reading, NEW.cuts, NEW.reused_from, NEW.erased_by, NEW.teacher_id, NEW.prompt_id, NEW.worker_id, NEW.prompt_hash, NEW.raw_answer, NEW.finish_reason, NEW.response_form, NEW.prompt_tokens, NEW.completion_tokens, NEW.cost, NEW.latency_seconds, NEW.requests, NEW.failures, NEW.maybe_billed, NEW.outcome, NEW.reason, NEW.created_at)));
     RETURN NEW;
 END $$;
-CREATE TRIGGER generation_seal BEFORE INSERT OR UPDATE OF raw_answer, reason, erased_by ON generation FOR EACH ROW EXECUTE FUNCTION seal_generation();
+CREATE TRIGGER generation_seal BEFORE INSERT OR UPDATE OF raw_answer, reason, failures, erased_by ON generation FOR EACH ROW EXECUTE FUNCTION seal_generation();
 CREATE FUNCTION seal_example() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.seal := sha256(record_send(ROW(NEW.example_id, NEW.generation_id, NEW.link_id, NEW.input, NEW.output, NEW.rationale, NEW.content_hash, NEW.created_at, NEW.erased_by)));
@@ -538,7 +550,7 @@ BEGIN
     NEW.seal := sha256(record_send(ROW(NEW.judgement_id, NEW.example_id, NEW.points, NEW.erased_by, NEW.teacher_id, NEW.prompt_id, NEW.worker_id, NEW.prompt_hash, NEW.raw_answer, NEW.finish_reason, NEW.response_form, NEW.prompt_tokens, NEW.completion_tokens, NEW.cost, NEW.latency_seconds, NEW.requests, NEW.failures, NEW.maybe_billed, NEW.outcome, NEW.reason, NEW.created_at)));
     RETURN NEW;
 END $$;
-CREATE TRIGGER judgement_seal BEFORE INSERT OR UPDATE OF raw_answer, reason, erased_by ON judgement FOR EACH ROW EXECUTE FUNCTION seal_judgement();
+CREATE TRIGGER judgement_seal BEFORE INSERT OR UPDATE OF raw_answer, reason, failures, erased_by ON judgement FOR EACH ROW EXECUTE FUNCTION seal_judgement();
 CREATE FUNCTION seal_check_result() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.seal := sha256(record_send(ROW(NEW.check_result_id, NEW.example_id, NEW.check_id, NEW.verdict, NEW.score, NEW.evidence, NEW.other_example_id, NEW.judgement_id, NEW.created_at, NEW.erased_by)));
@@ -643,10 +655,10 @@ END $$;
 CREATE TRIGGER published_example_seal BEFORE INSERT ON published_example FOR EACH ROW EXECUTE FUNCTION seal_published_example();
 CREATE FUNCTION seal_likely_source() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.seal := sha256(record_send(ROW(NEW.published_example_id, NEW.dataset_id, NEW.row_id, NEW.method, NEW.confidence, NEW.evidence, NEW.created_at)));
+    NEW.seal := sha256(record_send(ROW(NEW.published_example_id, NEW.dataset_id, NEW.row_id, NEW.method, NEW.confidence, NEW.evidence, NEW.created_at, NEW.erased_by)));
     RETURN NEW;
 END $$;
-CREATE TRIGGER likely_source_seal BEFORE INSERT ON likely_source FOR EACH ROW EXECUTE FUNCTION seal_likely_source();
+CREATE TRIGGER likely_source_seal BEFORE INSERT OR UPDATE OF evidence, erased_by ON likely_source FOR EACH ROW EXECUTE FUNCTION seal_likely_source();
 CREATE FUNCTION seal_event() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.seal := sha256(record_send(ROW(NEW.event_id, NEW.queue, NEW.item_id, NEW.attempt, NEW.from_state, NEW.to_state, NEW.event, NEW.worker_id, NEW.detail, NEW.at, NEW.erased_by)));

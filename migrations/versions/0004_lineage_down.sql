@@ -1,4 +1,5 @@
 -- Back to 0003; refused by the constraints where rows have been erased, whose words are gone.
+DROP SCHEMA lineage CASCADE;
 DROP TRIGGER dataset_seal ON dataset;
 DROP FUNCTION seal_dataset();
 DROP TRIGGER dataset_split_seal ON dataset_split;
@@ -97,7 +98,9 @@ DROP TRIGGER dataset_split_no_update ON dataset_split;
 DROP TRIGGER dataset_column_no_update ON dataset_column;
 DROP TRIGGER split_column_no_update ON split_column;
 DROP TRIGGER ingest_no_update ON ingest;
+DROP TRIGGER ingest_once ON ingest;
 DROP TRIGGER ingest_split_no_update ON ingest_split;
+DROP TRIGGER ingest_split_once ON ingest_split;
 DROP TRIGGER ingest_rejection_no_update ON ingest_rejection;
 DROP TRIGGER source_row_no_update ON source_row;
 DROP TRIGGER source_row_erase ON source_row;
@@ -196,6 +199,8 @@ ALTER TABLE example DROP COLUMN erased_by;
 ALTER TABLE judgement DROP COLUMN erased_by;
 ALTER TABLE check_result DROP COLUMN erased_by;
 ALTER TABLE event DROP COLUMN erased_by;
+ALTER TABLE ingest DROP COLUMN finished_at;
+ALTER TABLE ingest_split DROP COLUMN finished_at;
 ALTER TABLE training_set DROP COLUMN successor_of;
 ALTER TABLE retrieval DROP COLUMN retractions_seen;
 ALTER TABLE retrieval_link DROP COLUMN retracted_at;

@@ -17,6 +17,8 @@ from rebase_db.database import failures
 from rebase_db.errors import TeacherError
 from rebase_db.hashing import canonical_json
 from rebase_db.outcomes import backoff_seconds
+from rebase_db.retract.lock import hold_still
+from rebase_db.schema import Example
 from rebase_db.schema import Judgement as JudgementTable
 from rebase_db.transform.judge_prompt import SCHEMA, Judgement, messages, read_judgement, template
 from rebase_db.transform.prompt import prompt_hash
@@ -122,6 +124,11 @@ def judge_examples(
     return True
 
 
+def _erased(connection: Connection, example_ids: Sequence[int]) -> frozenset[int]:
+    query = select(Example.example_id).where(Example.example_id.in_(example_ids), Example.erased_by.is_not(None))
+    return frozenset(connection.execute(query).scalars())
+
+
 def _ask_about(made: Pass, example: CurrentExample) -> _Question:
     asked = messages(made.file, example.input, example.output, example.rationale)
     return _Question(example, asked, prompt_hash(asked, SCHEMA))
@@ -215,10 +222,13 @@ class _Asking:
         """Judgements with their verdicts, so that neither is without the other, and what they took; what was judged."""
         found: list[tuple[_Question, Judgement, int]] = []
         with self.engine.begin() as connection:
+            hold_still(connection)
             lock_task(connection, self.made.lane[0])
+            erased = _erased(connection, [question.example.example_id for question, _ in answered])
             for question, reply in answered:
                 said = None if reply.error is not None else read_judgement(reply)
-                judgement_id = self._insert(connection, question, reply, said)
+                wordless = question.example.example_id in erased
+                judgement_id = self._insert(connection, question, reply, said, wordless=wordless)
                 if isinstance(said, Judgement):
                     found.append((question, said, judgement_id))
             settle(connection, self.made.lane[0], self.worker_id, spent)
@@ -230,7 +240,13 @@ class _Asking:
         return found
 
     def _insert(
-        self, connection: Connection, question: _Question, reply: Reply, said: Judgement | Rejection | None
+        self,
+        connection: Connection,
+        question: _Question,
+        reply: Reply,
+        said: Judgement | Rejection | None,
+        *,
+        wordless: bool,
     ) -> int:
         points, outcome, reason = None, "error", reply.error
         if isinstance(said, Judgement):
@@ -246,6 +262,9 @@ class _Asking:
             "outcome": outcome,
             "reason": reason,
         }
+        if wordless:
+            # The call was made and paid; what was said of an erased example is not kept.
+            values |= {"raw_answer": None, "reason": None if outcome == "judged" else "erased", "failures": []}
         return connection.execute(
             insert(JudgementTable).values(values).returning(JudgementTable.judgement_id)
         ).scalar_one()

@@ -34,6 +34,7 @@ from rebase_db.check.passing import COMPARING, Pass
 from rebase_db.check.similar import compare_with_benchmarks
 from rebase_db.check.store import register_checks, write_results
 from rebase_db.check.verdict import Candidate
+from rebase_db.retract.lock import hold_still
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -135,6 +136,7 @@ def _begin(engine: Engine, file: TaskFile, lane: Lane) -> Pass:
 def _keep(engine: Engine, made: Pass, before: Decided = NOTHING) -> Checked:
     """Write what was found and decide by what checks said last."""
     with engine.begin() as connection:
+        hold_still(connection)
         write_results(connection, register_checks(connection, made.definitions.values()), made.results)
         made.results.clear()
         # As they are now: some may have gone since the pass began.

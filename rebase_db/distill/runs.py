@@ -11,6 +11,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from rebase_db import __version__, queue
 from rebase_db.control import revive, transition
 from rebase_db.hashing import content_hash
+from rebase_db.retract.lock import hold_still
+from rebase_db.retract.members import refuse_retracted
 from rebase_db.schema import (
     Example,
     Generation,
@@ -69,7 +71,12 @@ def request_run(
     """Ask for a training run; the same set, base, hyperparameters and seed find the run that is there. Its id.
 
     A run that failed or was cancelled is put back.
+
+    Raises:
+        TrainingError: Members of the set are retracted.
     """
+    hold_still(connection)
+    refuse_retracted(connection, training_set_id)
     manifest = connection.execute(
         select(TrainingSet.manifest_hash).where(TrainingSet.training_set_id == training_set_id)
     ).scalar_one()
@@ -124,6 +131,18 @@ def read_run(connection: Connection, training_run_id: int) -> RunRequest:
         .where(TrainingRun.training_run_id == training_run_id)
     ).one()
     return RunRequest(*row)
+
+
+def begin_run(connection: Connection, training_run_id: int) -> tuple[RunRequest, list[TrainingExample]]:
+    """A claimed run and what it trains on. A retraction that it does not see yet will find it claimed.
+
+    Raises:
+        TrainingError: Members of its set are retracted.
+    """
+    hold_still(connection)
+    run = read_run(connection, training_run_id)
+    refuse_retracted(connection, run.training_set_id)
+    return run, read_examples(connection, run.training_set_id)
 
 
 def read_examples(connection: Connection, training_set_id: int) -> list[TrainingExample]:

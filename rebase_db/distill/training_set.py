@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select
 
 from rebase_db.errors import TrainingError, UnknownNameError, did_you_mean
 from rebase_db.faults import FaultPoint, reach
 from rebase_db.hashing import content_hash
+from rebase_db.retract.lock import hold_still
+from rebase_db.retract.members import retracted_among, retracted_members
 from rebase_db.schema import Example, Generation, RetrievalLink, TaskVersion, TrainingSet, TrainingSetMember
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,14 @@ def freeze(
 ) -> FrozenSet:
     """Freeze the examples of a task's present ranking, best ranked first.
 
-    Of each link the example of its last attempt is taken. Freezing the same examples in the same order again finds the
-    set that is there, unless another name is asked for.
+    Of each link the example of its last attempt is taken, unless its row is retracted or that of an example it was made
+    from. Freezing the same examples in the same order again finds the set that is there, unless another name is asked
+    for, or those were made from rows that are retracted by now.
 
     Raises:
         TrainingError: No example was accepted, or the name belongs to another set.
     """
+    hold_still(connection)
     rows = connection.execute(
         select(Example.example_id, Example.content_hash)
         .join(Generation, Generation.generation_id == Example.generation_id)
@@ -58,27 +62,70 @@ def freeze(
             RetrievalLink.task_version_id == task_version_id,
             RetrievalLink.encoder_id == encoder_id,
             RetrievalLink.displaced_by.is_(None),
+            RetrievalLink.retracted_at.is_(None),
             RetrievalLink.state.in_(["transformed", "distilled"]),
         )
         .order_by(RetrievalLink.rank)
     ).all()
+    retracted = retracted_among(connection, [row.example_id for row in rows])
+    rows = [row for row in rows if row.example_id not in retracted]
     if not rows:
         raise TrainingError(
             f"Task {task_name!r} has no accepted example to train on.",
             hint="`rebase status` shows why rows were rejected; a template teacher's rules may not fit the datasets.",
         )
-    # Serialises two processes freezing the same task.
-    task_hash = connection.execute(
-        select(TaskVersion.content_hash).where(TaskVersion.task_version_id == task_version_id).with_for_update()
-    ).scalar_one()
-    manifest = manifest_hash(task_hash, [row.content_hash for row in rows])
+    manifest = manifest_hash(lock_version(connection, task_version_id), [row.content_hash for row in rows])
     same = select(TrainingSet.training_set_id, TrainingSet.name, TrainingSet.size, TrainingSet.manifest_hash).where(
         TrainingSet.task_version_id == task_version_id, TrainingSet.manifest_hash == manifest
     )
-    found = connection.execute(same if name is None else same.where(TrainingSet.name == name)).first()
+    found = first_without_retracted(connection, same if name is None else same.where(TrainingSet.name == name))
     if found is not None:
-        return FrozenSet(*found)
-    name = name or f"{task_name}-{manifest.hex()[:8]}"
+        return found
+    return write_set(
+        connection,
+        task_version_id,
+        name or free_name(connection, f"{task_name}-{manifest.hex()[:8]}"),
+        [row.example_id for row in rows],
+        {"encoder_id": encoder_id, "order": "rank"},
+        manifest,
+    )
+
+
+def first_without_retracted(connection: Connection, sets: Select[*tuple[Any, ...]]) -> FrozenSet | None:
+    """The first of some sets that has no retracted member: equal examples may be of other rows."""
+    for row in connection.execute(sets.order_by(TrainingSet.training_set_id)).all():
+        if not retracted_members(connection, row.training_set_id):
+            return FrozenSet(*row)
+    return None
+
+
+def free_name(connection: Connection, name: str) -> str:
+    """The name, or with a number behind it where a set has it already."""
+    taken = set(connection.execute(select(TrainingSet.name).where(TrainingSet.name.startswith(name))).scalars())
+    return next(each for each in (name, *(f"{name}-{n}" for n in range(2, len(taken) + 3))) if each not in taken)
+
+
+def lock_version(connection: Connection, task_version_id: int) -> bytes:
+    """Have two processes that freeze the same task take turns; the task version's hash."""
+    return connection.execute(
+        select(TaskVersion.content_hash).where(TaskVersion.task_version_id == task_version_id).with_for_update()
+    ).scalar_one()
+
+
+def write_set(
+    connection: Connection,
+    task_version_id: int,
+    name: str,
+    example_ids: Sequence[int],
+    selection: dict[str, Any],
+    manifest: bytes,
+    successor_of: int | None = None,
+) -> FrozenSet:
+    """Write a new set of these examples in this order; the task version is locked.
+
+    Raises:
+        TrainingError: The name belongs to another set.
+    """
     if connection.execute(select(TrainingSet.training_set_id).where(TrainingSet.name == name)).first():
         raise TrainingError(
             f"The name {name!r} belongs to another training set already.",
@@ -89,21 +136,22 @@ def freeze(
         .values(
             task_version_id=task_version_id,
             name=name,
-            size=len(rows),
-            selection={"encoder_id": encoder_id, "order": "rank"},
+            size=len(example_ids),
+            selection=selection,
             manifest_hash=manifest,
+            successor_of=successor_of,
         )
         .returning(TrainingSet.training_set_id)
     ).scalar_one()
     connection.execute(
         insert(TrainingSetMember),
         [
-            {"training_set_id": set_id, "position": position, "example_id": row.example_id}
-            for position, row in enumerate(rows, 1)
+            {"training_set_id": set_id, "position": position, "example_id": example_id}
+            for position, example_id in enumerate(example_ids, 1)
         ],
     )
     reach(FaultPoint.FREEZE_BEFORE_COMMIT)
-    return FrozenSet(set_id, name, len(rows), manifest)
+    return FrozenSet(set_id, name, len(example_ids), manifest)
 
 
 def find_training_set(connection: Connection, name: str) -> FrozenSet:

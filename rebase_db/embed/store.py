@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from rebase_db.database.copy import INT2, INT4, copy_in
+from rebase_db.retract.lock import hold_still
 from rebase_db.schema import EmbedChunk, Embedding, TextValue
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class ChunkTexts:
 
 
 def read_chunk(connection: Connection, claim: Claim) -> ChunkTexts:
-    """The texts of a claimed chunk, less those that have a vector already."""
+    """The texts of a claimed chunk, less those that have a vector already and those that were erased."""
     chunk = connection.execute(
         select(EmbedChunk.dataset_id, EmbedChunk.encoder_id, EmbedChunk.first_text_id, EmbedChunk.last_text_id).where(
             EmbedChunk.embed_chunk_id == claim.item_id
@@ -55,6 +56,7 @@ def read_chunk(connection: Connection, claim: Claim) -> ChunkTexts:
         .where(
             TextValue.dataset_id == chunk.dataset_id,
             TextValue.text_id.between(chunk.first_text_id, chunk.last_text_id),
+            TextValue.text.is_not(None),
             ~embedded,
         )
         .order_by(TextValue.text_id)
@@ -92,7 +94,18 @@ EMBEDDING_COLUMNS = ("dataset_id", "encoder_id", "text_id", "width", "vector")
 
 
 def write_vectors(connection: Connection, chunk: ChunkTexts, vectors: NDArray[np.float32]) -> None:
-    """Store a chunk's vectors, shape (texts, width), unit length."""
-    if len(chunk.text_ids):
-        buffer = embedding_tuples(chunk.dataset_id, chunk.encoder_id, chunk.text_ids, vectors)
+    """Store a chunk's vectors, shape (texts, width), unit length; not of texts erased since they were read."""
+    if not len(chunk.text_ids):
+        return
+    hold_still(connection)
+    erased = select(TextValue.text_id).where(
+        TextValue.dataset_id == chunk.dataset_id,
+        TextValue.text_id == func.any(list(chunk.text_ids)),
+        TextValue.erased_by.is_not(None),
+    )
+    gone = set(connection.execute(erased).scalars())
+    kept = [place for place, text_id in enumerate(chunk.text_ids) if text_id not in gone]
+    if kept:
+        text_ids = [chunk.text_ids[place] for place in kept]
+        buffer = embedding_tuples(chunk.dataset_id, chunk.encoder_id, text_ids, vectors[kept] if gone else vectors)
         copy_in(connection, "embedding", EMBEDDING_COLUMNS, [buffer])

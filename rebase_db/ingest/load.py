@@ -17,8 +17,12 @@ from rebase_db import __version__
 from rebase_db.database.copy import copy_in
 from rebase_db.errors import SourceError
 from rebase_db.faults import FaultPoint, reach
+from rebase_db.hashing import text_hash
 from rebase_db.ingest import encode
 from rebase_db.ingest.limits import check_names, check_number
+from rebase_db.ingest.source import RejectedRow
+from rebase_db.retract.lock import erasures_so_far, hold_still
+from rebase_db.retract.withdrawn import erased_texts, refuse_licence, refuse_withdrawn
 from rebase_db.schema import (
     Base,
     Dataset,
@@ -33,11 +37,11 @@ from rebase_db.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from sqlalchemy import Connection, Engine
 
-    from rebase_db.ingest.source import Batch, RejectedRow, SourceDataset, Split
+    from rebase_db.ingest.source import Batch, SourceDataset, Split
 
 DESCRIPTION_TEXT_ID = 1
 BYTES_A_FLUSH = 8 << 20
@@ -79,7 +83,8 @@ def load_dataset(
         on_rows: Told the number of rows read, batch by batch.
 
     Raises:
-        SourceError: The source cannot be read, or a row that is already there has other content now. Nothing is loaded.
+        SourceError: The source cannot be read, a row that is already there has other content now, or the dataset is
+            withdrawn. Nothing is loaded.
     """
     check_names(source)
     with engine.begin() as connection:
@@ -93,7 +98,9 @@ def load_dataset(
             connection.rollback()
     if not receipt.rows_added and source.licence:
         with engine.begin() as connection:
-            _add_licence(connection, source)
+            if _add_licence(connection, source):
+                hold_still(connection)
+                refuse_licence(connection, receipt.dataset_id, source.name)
     reach(FaultPoint.INGEST_COMMITTED)
     return receipt
 
@@ -126,6 +133,7 @@ class _Load:
                 self.receipt.rows_unchanged += rows
         if not splits:
             return self.receipt
+        refuse_withdrawn(self.connection, self.dataset_id, self.source.name)
         self._open_ingest()
         ids = dict(known)
         for split in splits:
@@ -139,6 +147,7 @@ class _Load:
         ]
         self._flush()
         self._close(results)
+        self._look_for_retractions()
         return self.receipt
 
     def _lock_dataset(self) -> None:
@@ -162,7 +171,8 @@ class _Load:
             found = self.connection.execute(
                 select(Dataset.dataset_id, Dataset.last_row_id, Dataset.last_text_id)
                 .where(Dataset.name == source.name)
-                .with_for_update()
+                # Not plain FOR UPDATE: retrievals and retractions may refer to the dataset meanwhile.
+                .with_for_update(key_share=True)
             ).one()
             self.dataset_id = found.dataset_id
             self.last_row_id, last_text_id = found.last_row_id, found.last_text_id
@@ -174,6 +184,8 @@ class _Load:
         self.receipt.dataset_id = self.dataset_id
         self.texts = encode.TextIds(last_text_id, self._find_texts, self._flush)
         self.columns: dict[str, int] = {}
+        self.erasures = erasures_so_far(self.connection)
+        self.erased = frozenset[bytes]() if self.new_dataset else erased_texts(self.connection, self.dataset_id)
         if self.new_dataset:
             _, new = self.texts.assign([description])
             self.pending.texts.append(encode.text_tuples(self.dataset_id, new))
@@ -185,6 +197,20 @@ class _Load:
                         DatasetColumn.dataset_id == self.dataset_id
                     )
                 ).all()
+            )
+
+    def _look_for_retractions(self) -> None:
+        """Have retractions wait for the end of this load, which is near, and see those that were made while it read.
+
+        Raises:
+            SourceError: The dataset was withdrawn, or rows were erased, in the meantime.
+        """
+        hold_still(self.connection)
+        refuse_withdrawn(self.connection, self.dataset_id, self.source.name)
+        if erasures_so_far(self.connection) != self.erasures:
+            raise SourceError(
+                f"Rows were erased while dataset {self.source.name!r} was being loaded, maybe texts that it has.",
+                hint="Load it again.",
             )
 
     def _find_texts(self, digests: list[bytes]) -> dict[bytes, int]:
@@ -299,30 +325,33 @@ class _Load:
         names = [column.name for column in split.columns]
         column_ids = [self.columns[name] for name in names]
         added = unchanged = 0
+        erased: list[RejectedRow] = []
         for batch in split.batches():
             self.on_rows(len(batch.source_index))
-            new = self._queue_batch(batch, names, column_ids, split, split_id, known=known)
+            new, without = self._queue_batch(batch, names, column_ids, split, split_id, known=known)
             added += new
-            unchanged += len(batch.source_index) - new
+            unchanged += len(batch.source_index) - new - len(without)
+            erased += without
+        rejected = [*split.rejected, *erased]
         receipt = self.receipt
         receipt.splits += 1
         receipt.rows_added += added
         receipt.rows_unchanged += unchanged
-        receipt.rejected += split.rejected
+        receipt.rejected += rejected
         receipt.left_out += [(column.name, column.reason) for column in split.left_out]
         return {
             "key_split_id": split_id,
             "rows_added": added,
             "rows_unchanged": unchanged,
-            "rows_rejected": len(split.rejected),
+            "rows_rejected": len(rejected),
             "rows_in_source": split.rows,
-            "rejected": list(split.rejected),
+            "rejected": rejected,
         }
 
     def _queue_batch(
         self, batch: Batch, names: list[str], column_ids: list[int], split: Split, split_id: int, *, known: bool
-    ) -> int:
-        """Queue the rows of a batch that are new; their number."""
+    ) -> tuple[int, list[RejectedRow]]:
+        """Queue the rows of a batch that are new; their number, and those left out because they hold erased texts."""
         contents = encode.contents(batch, names)
         digests = encode.content_digests(contents)
         if known:
@@ -330,9 +359,16 @@ class _Load:
             batch = encode.keep(batch, wanted)
             contents = list(compress(contents, wanted))
             digests = list(compress(digests, wanted))
+        erased = _holding_erased(batch, names, split, self.erased) if self.erased else []
+        if erased:
+            gone = {row.source_index for row in erased}
+            wanted = [index not in gone for index in batch.source_index]
+            batch = encode.keep(batch, wanted)
+            contents = list(compress(contents, wanted))
+            digests = list(compress(digests, wanted))
         count = len(contents)
         if not count:
-            return 0
+            return 0, erased
         first = self.last_row_id + 1
         self.last_row_id += count
         rows = zip(batch.source_index, batch.source_key, contents, digests, strict=True)
@@ -350,7 +386,7 @@ class _Load:
         self.pending.cells.append(cells)
         if self.pending.size() > BYTES_A_FLUSH:
             self._flush()
-        return count
+        return count, erased
 
     def _new_rows(self, batch: Batch, digests: list[bytes], split: Split, split_id: int) -> list[bool]:
         """Which rows of a batch are not there yet.
@@ -398,7 +434,7 @@ class _Load:
                 IngestSplit.ingest_id == self.ingest_id,
                 IngestSplit.split_id == bindparam("key_split_id"),
             )
-            .values({name: bindparam(name) for name in counts}),
+            .values({name: bindparam(name) for name in counts} | {"finished_at": func.clock_timestamp()}),
             [{name: split[name] for name in ("key_split_id", *counts)} for split in splits],
         )
         rejections = [
@@ -423,7 +459,11 @@ class _Load:
         self.connection.execute(
             update(Ingest)
             .where(Ingest.dataset_id == self.dataset_id, Ingest.ingest_id == self.ingest_id)
-            .values(texts_added=self.receipt.texts_added, cells_added=self.receipt.cells_added)
+            .values(
+                texts_added=self.receipt.texts_added,
+                cells_added=self.receipt.cells_added,
+                finished_at=func.clock_timestamp(),
+            )
         )
 
 
@@ -441,6 +481,17 @@ class _Buffers:
         return sum(len(buffer) for buffers in (self.rows, self.texts, self.cells) for buffer in buffers)
 
 
+def _holding_erased(batch: Batch, names: Sequence[str], split: Split, erased: frozenset[bytes]) -> list[RejectedRow]:
+    """The rows of a batch that hold a text which was erased from their dataset, and must not come back with them."""
+    found = {
+        index: RejectedRow(split.uri, index, None, name, "holds a text that a retraction erased from this dataset")
+        for name, cells in zip(names, batch.cells, strict=True)
+        for index, value in zip(batch.source_index, cells, strict=True)
+        if value is not None and text_hash(value) in erased
+    }
+    return [found[index] for index in sorted(found)]
+
+
 def _described(split: Split) -> Iterator[tuple[str, str, str | None]]:
     """Name, source type and reason for leaving it out, of every column."""
     for column in split.columns:
@@ -449,11 +500,10 @@ def _described(split: Split) -> Iterator[tuple[str, str, str | None]]:
         yield left_out.name, "", left_out.reason
 
 
-def _add_licence(connection: Connection, source: SourceDataset) -> None:
-    """Note a licence that was not known when the dataset was loaded first."""
-    connection.execute(
-        update(Dataset).where(Dataset.name == source.name, Dataset.licence.is_(None)).values(licence=source.licence)
-    )
+def _add_licence(connection: Connection, source: SourceDataset) -> bool:
+    """Note a licence that was not known when the dataset was loaded first; whether it was not."""
+    unknown = update(Dataset).where(Dataset.name == source.name, Dataset.licence.is_(None))
+    return connection.execute(unknown.values(licence=source.licence)).rowcount > 0
 
 
 def _described_by_its_columns(source: SourceDataset) -> str:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from rebase_db.database.copy import driver
 from rebase_db.errors import RebaseError
+from rebase_db.schema import SourceRow
 from rebase_db.sql import named
 
 if TYPE_CHECKING:
@@ -100,6 +101,12 @@ def _half_vectors(data: bytes) -> NDArray[np.float64]:
     record = np.dtype([("dimensions", ">i2"), ("unused", ">i2"), ("vector", ">f2", (width,))])
     vectors: NDArray[np.float64] = np.frombuffer(data, record)["vector"].astype(np.float64)
     return vectors
+
+
+def retracted_rows(connection: Connection) -> list[tuple[int, int]]:
+    """Dataset id and row id of every row that is retracted now."""
+    query = select(SourceRow.dataset_id, SourceRow.row_id).where(SourceRow.retracted_at.is_not(None))
+    return [(dataset_id, row_id) for dataset_id, row_id in connection.execute(query)]
 
 
 def require_embedded(connection: Connection, encoder_id: int) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from collections.abc import Set as AbstractSet
 
     from numpy.typing import NDArray
@@ -30,6 +31,13 @@ class Candidates:
     output_columns: NDArray[np.int16]
     dataset_scores: NDArray[np.float32]
     mirror_groups: NDArray[np.int64]
+
+    def without(self, rows: Collection[tuple[int, int]]) -> Candidates:
+        """The candidates but for those of `rows`, each a dataset id and a row id."""
+        keys = self.dataset_ids.astype(np.int64) << 32 | self.row_ids
+        gone = np.array([dataset_id << 32 | row_id for dataset_id, row_id in rows], np.int64)
+        kept = ~np.isin(keys, gone)
+        return Candidates(*(getattr(self, field.name)[kept] for field in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from sqlalchemy import insert, select, text
 from rebase_db.database.copy import driver
 from rebase_db.errors import RebaseError
 from rebase_db.faults import FaultPoint, reach
-from rebase_db.retrieve.corpus import require_embedded
+from rebase_db.retract.lock import changes_so_far, hold_still
+from rebase_db.retrieve.corpus import require_embedded, retracted_rows
 from rebase_db.retrieve.query_vectors import ensure_query_vectors
 from rebase_db.retrieve.rank import Candidates, rank_rows
 from rebase_db.retrieve.score import score_corpus
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from rebase_db.embed.encoder import Encoder
     from rebase_db.retrieve.query_vectors import QueryVectors
+    from rebase_db.retrieve.rank import Ranking
     from rebase_db.retrieve.score import DatasetScores
 
 SCORE_BYTES_A_PASS = 512 << 20
@@ -196,20 +198,19 @@ def _score(engine: Engine, encoder_id: int, queries: Sequence[QueryVectors]) -> 
     with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
         # Again, for what was ingested since the query vectors were computed.
         require_embedded(connection, encoder_id)
-        return _Corpus(list(score_corpus(connection, encoder_id, queries)), _mirror_groups(connection))
+        scores = list(score_corpus(connection, encoder_id, queries))
+        return _Corpus(scores, _mirror_groups(connection), changes_so_far(connection))
 
 
 def _write(
     connection: Connection, request: Request, corpus: _Corpus, place: int, rows: Candidates
 ) -> dict[str, int | float | None]:
     """Rank the rows for one request and write what came of it."""
-    ranking = rank_rows(
-        rows,
-        top_n=request.top_n,
-        scoring=request.scoring,
-        excluded=request.excluded,
-        drop_mirrors=request.mirrors == "first",
-    )
+    ranking = _rank(request, rows)
+    hold_still(connection)
+    if changes_so_far(connection) != corpus.changes_seen:
+        rows = rows.without(retracted_rows(connection))
+        ranking = _rank(request, rows)
     lock_task(connection, request.task_version_id, request.encoder_id)
     newer = select(Retrieval.retrieval_id).where(
         Retrieval.task_version_id == request.task_version_id,
@@ -220,12 +221,13 @@ def _write(
     if connection.execute(newer.limit(1)).first() is not None:
         # Revived, or slower than one that was asked for later: the task's ranking is that one's.
         return {
-            "rows_scored": len(rows.row_ids),
+            "rows_scored": len(corpus.row_ids),
             "rows_entered": 0,
             "rows_kept": 0,
             "rows_displaced": 0,
             "mirrors_left_out": 0,
             "cutoff_score": None,
+            "retractions_seen": corpus.changes_seen,
         }
     write_scores(
         connection,
@@ -234,7 +236,19 @@ def _write(
         request.encoder_id,
         [(place, dataset) for dataset in corpus.scores],
     )
-    return merge_links(connection, request.retrieval_id, request.task_version_id, request.encoder_id, rows, ranking)
+    merged = merge_links(connection, request.retrieval_id, request.task_version_id, request.encoder_id, rows, ranking)
+    # As of the corpus that was scored: what was retracted since makes the next request compute anew.
+    return merged | {"rows_scored": len(corpus.row_ids), "retractions_seen": corpus.changes_seen}
+
+
+def _rank(request: Request, rows: Candidates) -> Ranking:
+    return rank_rows(
+        rows,
+        top_n=request.top_n,
+        scoring=request.scoring,
+        excluded=request.excluded,
+        drop_mirrors=request.mirrors == "first",
+    )
 
 
 def _passes(engine: Engine, requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
@@ -254,8 +268,11 @@ def _mirror_groups(connection: Connection) -> dict[tuple[int, int], int]:
 class _Corpus:
     """All scored rows, dataset after dataset, with what does not depend on the task."""
 
-    def __init__(self, scores: Sequence[DatasetScores], mirror_groups: dict[tuple[int, int], int]) -> None:
+    def __init__(
+        self, scores: Sequence[DatasetScores], mirror_groups: dict[tuple[int, int], int], changes_seen: int
+    ) -> None:
         self.scores = scores
+        self.changes_seen = changes_seen
         lengths = [len(part.row_ids) for part in scores]
         self.lengths = lengths
         self.row_ids: NDArray[np.int32] = _join([part.row_ids for part in scores], np.int32)

@@ -1,6 +1,6 @@
 """The tables, one module a stage, in the order data flows."""
 
-from rebase_db.schema import hot, provenance, seal, views
+from rebase_db.schema import hot, lineage, provenance, seal, views
 from rebase_db.schema.base import Base
 from rebase_db.schema.budget import Budget, Reservation
 from rebase_db.schema.check import CheckDefinition, CheckResult, Judgement
@@ -38,6 +38,7 @@ provenance.attach()
 seal.attach()
 hot.attach("embed_chunk", "retrieval", "retrieval_link", "training_run")
 views.attach()
+lineage.attach()
 
 __all__ = [
     "Base",

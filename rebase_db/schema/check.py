@@ -50,7 +50,7 @@ class Judgement(CallColumns, Base):
         CheckConstraint("(outcome = 'judged') = (points IS NOT NULL)", name="points"),
         CheckConstraint("points BETWEEN 1 AND 5", name="points_range"),
         CheckConstraint("outcome = 'judged' OR reason IS NOT NULL", name="reason"),
-        CheckConstraint("erased_by IS NULL OR raw_answer IS NULL", name="erased"),
+        CheckConstraint("erased_by IS NULL OR (raw_answer IS NULL AND failures = '{}')", name="erased"),
         *digest_check("prompt_hash"),
         Index(None, "example_id"),
     )

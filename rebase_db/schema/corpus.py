@@ -106,6 +106,7 @@ class Ingest(Base):
     cells_added: Mapped[int] = mapped_column(server_default=text("0"))
     code_version: Mapped[str]
     created_at: Mapped[CreatedAt]
+    finished_at: Mapped[Timestamp | None]
 
 
 class IngestSplit(Base):
@@ -122,6 +123,7 @@ class IngestSplit(Base):
     rows_added: Mapped[int] = mapped_column(server_default=text("0"))
     rows_unchanged: Mapped[int] = mapped_column(server_default=text("0"))
     rows_rejected: Mapped[int] = mapped_column(server_default=text("0"))
+    finished_at: Mapped[Timestamp | None]
 
     __table_args__ = (
         ForeignKeyConstraint(["dataset_id", "ingest_id"], ["ingest.dataset_id", "ingest.ingest_id"]),

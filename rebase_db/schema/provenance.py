@@ -38,8 +38,8 @@ MUTABLE: dict[str, set[str]] = {
     "dataset_split": set(),
     "dataset_column": set(),
     "split_column": set(),
-    "ingest": {"texts_added", "cells_added"},
-    "ingest_split": {"rows_in_source", "rows_added", "rows_unchanged", "rows_rejected"},
+    "ingest": set(),
+    "ingest_split": set(),
     "ingest_rejection": set(),
     "source_row": {"retracted_at"},
     "text": set(),
@@ -94,6 +94,8 @@ MUTABLE: dict[str, set[str]] = {
 """Per provenance table the columns that may change. `row_score` is working state, not provenance."""
 
 ONCE: dict[str, tuple[str, ...]] = {
+    "ingest": ("texts_added", "cells_added", "finished_at"),
+    "ingest_split": ("rows_in_source", "rows_added", "rows_unchanged", "rows_rejected", "finished_at"),
     "dataset": ("licence",),
     "retrieval": (
         "rows_scored",
@@ -104,21 +106,24 @@ ONCE: dict[str, tuple[str, ...]] = {
         "cutoff_score",
         "retractions_seen",
     ),
-    # The first decides for the others, which have values from the start or may stay without.
     "reservation": ("settled_at", "spent_cost", "spent_tokens", "presumed"),
     "training_run": ("environment", "artifact_path", "artifact_hash"),
     "retraction": ("undone_at", "undo_reason", "erased_at"),
 }
 """Per table the columns that are empty at first and may be written once."""
 
+ONCE_UNTIL = {"ingest": "finished_at", "ingest_split": "finished_at", "reservation": "settled_at"}
+"""Tables of which the columns above may be written until this one of them is, for they have values from the start."""
+
 ERASABLE: dict[str, tuple[str, ...]] = {
     "source_row": ("content",),
     "text": ("text",),
-    "generation": ("raw_answer", "reason"),
+    "generation": ("raw_answer", "reason", "failures"),
     "example": ("input", "output", "rationale"),
-    "judgement": ("raw_answer", "reason"),
+    "judgement": ("raw_answer", "reason", "failures"),
     "check_result": ("evidence",),
     "event": ("detail",),
+    "likely_source": ("evidence",),
 }
 """Per table the columns with words of a row, or made of them; CHECKs say what stands there after an erasure."""
 
@@ -135,8 +140,8 @@ def trigger_statements(table: str, columns: list[str]) -> list[str]:
         f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} FOR EACH ROW {delete}",
         f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT {refuse}",
     ]
-    if table == "reservation":
-        written = "OLD.settled_at IS NOT NULL"
+    if table in ONCE_UNTIL:
+        written = f"OLD.{ONCE_UNTIL[table]} IS NOT NULL"
     else:
         written = " OR ".join(f"OLD.{each} IS NOT NULL AND NEW.{each} IS DISTINCT FROM OLD.{each}" for each in once)
     if once:

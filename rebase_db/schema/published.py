@@ -100,10 +100,12 @@ class LikelySource(Base):
     confidence: Mapped[float] = mapped_column(REAL)
     evidence: Mapped[Any]
     created_at: Mapped[CreatedAt]
+    erased_by: Mapped[int | None] = mapped_column(ForeignKey("retraction.retraction_id"))
 
     __table_args__ = (
         ForeignKeyConstraint(["dataset_id", "row_id"], ["source_row.dataset_id", "source_row.row_id"]),
         CheckConstraint("confidence > 0 AND confidence <= 1", name="confidence"),
         CheckConstraint("confidence < 1 OR method = 'stated'", name="guess"),
+        CheckConstraint("erased_by IS NULL OR evidence = '{}'", name="erased"),
         Index(None, "dataset_id", "row_id"),
     )

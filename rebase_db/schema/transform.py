@@ -109,7 +109,7 @@ class Generation(CallColumns, Base):
         CheckConstraint("outcome IN ('parsed', 'rejected', 'error')", name="outcome"),
         CheckConstraint("(outcome = 'parsed') = (reason IS NULL)", name="reason"),
         CheckConstraint("outcome <> 'parsed' OR reading IS NOT NULL", name="reading"),
-        CheckConstraint("erased_by IS NULL OR raw_answer IS NULL", name="erased"),
+        CheckConstraint("erased_by IS NULL OR (raw_answer IS NULL AND failures = '{}')", name="erased"),
         CheckConstraint(
             "reused_from IS NULL OR (requests = 0 AND raw_answer IS NULL AND cost IS NULL AND outcome <> 'error')",
             name="reused",

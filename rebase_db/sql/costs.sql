@@ -1,5 +1,5 @@
 -- What a task's calls took, over all its versions, and what came of them: by dataset, by prompt, by teacher, and in all. An
--- example counts as accepted while its link is: whatever its checks say now.
+-- example counts as accepted while its link is, and its row is not retracted: whatever its checks say now.
 SELECT
     CASE grouping(dataset.name, prompt.name, teacher.teacher_id)
         WHEN 3 THEN 'dataset'
@@ -18,6 +18,7 @@ SELECT
         generation.outcome = 'parsed'
         AND generation.attempt = link.attempt
         AND link.state IN ('transformed', 'distilled')
+        AND link.retracted_at IS NULL
     ) AS accepted,
     coalesce(sum(generation.prompt_tokens), 0) AS prompt_tokens,
     coalesce(sum(generation.completion_tokens), 0) AS completion_tokens,
@@ -27,6 +28,7 @@ SELECT
         generation.outcome = 'parsed'
         AND generation.attempt = link.attempt
         AND link.state IN ('transformed', 'distilled')
+        AND link.retracted_at IS NULL
     ), 0) AS cost_per_accepted
 FROM generation
 INNER JOIN retrieval_link AS link USING (link_id)

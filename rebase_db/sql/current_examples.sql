@@ -16,5 +16,7 @@ WHERE
     link.task_version_id = :task_version_id
     AND link.encoder_id = :encoder_id
     AND link.displaced_by IS NULL
+    AND link.retracted_at IS NULL
+    AND example.erased_by IS NULL
     AND link.state IN ('transformed', 'distilled', 'rejected')
 ORDER BY link.rank, example.example_id

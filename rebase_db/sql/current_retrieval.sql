@@ -1,5 +1,5 @@
--- The newest retrieval of a task version and encoder, if it asked for exactly this and nothing has been ingested since
--- it scored the corpus (or if it has not been computed yet).
+-- The newest retrieval of a task version and encoder, if it asked for exactly this and nothing has been ingested, retracted
+-- or taken back since it scored the corpus (or if it has not been computed yet).
 SELECT newest.retrieval_id
 FROM (
     SELECT *
@@ -17,13 +17,19 @@ WHERE
     ) = cast(:excluded AS integer[])
     AND (
         newest.state <> 'done'
-        OR newest.rows_scored = (
-            SELECT count(*)
-            FROM source_row
-            WHERE
-                retracted_at IS NULL
-                AND EXISTS (
-                    SELECT FROM cell WHERE cell.dataset_id = source_row.dataset_id AND cell.row_id = source_row.row_id
-                )
+        OR (
+            -- Of a retrieval from before there were retractions it is null.
+            coalesce(newest.retractions_seen, 0) = (SELECT count(*) + count(undone_at) FROM retraction)
+            AND newest.rows_scored = (
+                SELECT count(*)
+                FROM source_row
+                WHERE
+                    retracted_at IS NULL
+                    AND EXISTS (
+                        SELECT
+                        FROM cell
+                        WHERE cell.dataset_id = source_row.dataset_id AND cell.row_id = source_row.row_id
+                    )
+            )
         )
     )

@@ -1,4 +1,4 @@
--- What is in the corpus, a row a dataset.
+-- What is in the corpus, a row a dataset; with the retraction by which one is withdrawn whole.
 SELECT
     dataset.name,
     dataset.licence,
@@ -7,6 +7,12 @@ SELECT
     dataset.last_text_id AS texts,
     (SELECT coalesce(sum(cells_added), 0) FROM ingest WHERE ingest.dataset_id = dataset.dataset_id) AS cells,
     (SELECT max(ingest.created_at) FROM ingest WHERE ingest.dataset_id = dataset.dataset_id) AS last_ingest,
+    (
+        SELECT min(retraction.retraction_id)
+        FROM retracted_dataset
+        INNER JOIN retraction USING (retraction_id)
+        WHERE retracted_dataset.dataset_id = dataset.dataset_id AND retraction.undone_at IS NULL
+    ) AS withdrawn_by,
     dataset.uri
 FROM dataset
 ORDER BY dataset.name

@@ -8,5 +8,7 @@ INNER JOIN example USING (generation_id)
 WHERE
     live.task_id <> (SELECT task_id FROM task_version WHERE task_version_id = :task_version_id)
     AND link.displaced_by IS NULL
+    AND link.retracted_at IS NULL
+    AND example.erased_by IS NULL
     AND link.state IN ('transformed', 'distilled')
 ORDER BY example.example_id

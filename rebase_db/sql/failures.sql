@@ -23,6 +23,7 @@ FROM (
             AND state = 'failed'
             AND finished_at IS NOT NULL
             AND displaced_by IS NULL
+            AND retracted_at IS NULL
     ) AS link
     UNION ALL
     SELECT 'distill', task.name, run.error

@@ -12,6 +12,7 @@ WHERE
             AND link.encoder_id = newest.encoder_id
             AND link.state = 'retrieved'
             AND link.displaced_by IS NULL
+            AND link.retracted_at IS NULL
             AND link.ready_at <= coalesce(CAST(:until AS timestamptz), statement_timestamp())
     )
 ORDER BY newest.priority DESC

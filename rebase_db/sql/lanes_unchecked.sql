@@ -17,6 +17,7 @@ WHERE
             AND link.state = 'transformed'
             AND link.finished_at > clock_timestamp() - interval '1 day'
             AND link.displaced_by IS NULL
+            AND link.retracted_at IS NULL
             AND NOT EXISTS (
                 SELECT
                 FROM check_result
@@ -32,6 +33,7 @@ WHERE
             AND link.encoder_id = newest.encoder_id
             AND link.state IN ('retrieved', 'transforming')
             AND link.displaced_by IS NULL
+            AND link.retracted_at IS NULL
             AND NOT EXISTS (
                 SELECT FROM budget WHERE budget.task_id = newest.task_id AND budget.exhausted_at IS NOT NULL
             )

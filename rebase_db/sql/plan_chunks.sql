@@ -1,4 +1,5 @@
--- Queue the texts of every dataset that lie beyond what this encoder's chunks cover, in runs of :chunk_texts.
+-- Queue the texts of every dataset that is not withdrawn that lie beyond what this encoder's chunks cover, in runs of
+-- :chunk_texts.
 INSERT INTO embed_chunk (encoder_id, dataset_id, first_text_id, last_text_id, state)
 SELECT
     :encoder_id,
@@ -15,4 +16,11 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL generate_series(
     covered.last_text_id + 1, dataset.last_text_id, :chunk_texts
 ) AS first_text_id
+WHERE
+    NOT EXISTS (
+        SELECT
+        FROM retracted_dataset
+        INNER JOIN retraction USING (retraction_id)
+        WHERE retracted_dataset.dataset_id = dataset.dataset_id AND retraction.undone_at IS NULL
+    )
 ORDER BY dataset.dataset_id, first_text_id

@@ -6,7 +6,7 @@ WITH newest AS MATERIALIZED (
 working AS MATERIALIZED (
     SELECT task_version_id, encoder_id, count(*) AS rows
     FROM retrieval_link
-    WHERE state = 'transforming' AND displaced_by IS NULL
+    WHERE state = 'transforming' AND displaced_by IS NULL AND retracted_at IS NULL
     GROUP BY task_version_id, encoder_id
 )
 SELECT 'embed' AS stage, '' AS task, state, count(*) AS rows FROM embed_chunk GROUP BY state
@@ -27,6 +27,7 @@ CROSS JOIN LATERAL (
         AND link.encoder_id = newest.encoder_id
         AND link.state = 'retrieved'
         AND link.displaced_by IS NULL
+        AND link.retracted_at IS NULL
 ) AS waiting
 WHERE waiting.rows > 0
 UNION ALL
@@ -46,6 +47,7 @@ CROSS JOIN LATERAL (
         AND link.state = final.state
         AND link.finished_at IS NOT NULL
         AND link.displaced_by IS NULL
+        AND link.retracted_at IS NULL
 ) AS finished
 WHERE finished.rows > 0
 UNION ALL

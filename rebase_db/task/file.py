@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from rebase_db.errors import did_you_mean
 from rebase_db.task.checks import Checks
 from rebase_db.task.labels import final_label
+from rebase_db.task.licences import Licences
 from rebase_db.task.strict import StorableText, Strict, Text, fault_at, raise_faults
 from rebase_db.task.teachers import TeacherSpec, TemplateTeacherSpec
 
@@ -110,6 +111,7 @@ class TaskFile(Strict):
     retrieve: Retrieve = Retrieve()
     teacher: TeacherSpec | None = None
     checks: Checks = Checks()
+    licences: Licences = Licences()
     student: Student = Student()
     evaluate: Evaluate | None = None
 

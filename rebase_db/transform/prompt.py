@@ -88,10 +88,11 @@ class RewritePrompt:
 
     The system message says how to rewrite, the user message holds task, notes, labels and examples and ends in the row,
     so that all rows of a task share the longest prefix. The row's dataset is not named: equal rows have equal prompts.
+    The template is the one of this name, or `template` as it was stored.
     """
 
-    def __init__(self, task: TaskFile, name: str = REWRITE) -> None:
-        self.template = load_template(name)
+    def __init__(self, task: TaskFile, name: str = REWRITE, *, template: PromptTemplate | None = None) -> None:
+        self.template = template or load_template(name)
         self._blocks = Blocks(self.template)
         self._values = {
             **task_values(task),

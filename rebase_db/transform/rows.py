@@ -56,7 +56,8 @@ class RowReader:
                 (DatasetSplit.dataset_id == SourceRowTable.dataset_id)
                 & (DatasetSplit.split_id == SourceRowTable.split_id),
             )
-            .where(RetrievalLink.link_id.in_(link_ids))
+            # What was erased since it was claimed is no row any more.
+            .where(RetrievalLink.link_id.in_(link_ids), SourceRowTable.erased_by.is_(None))
             .order_by(RetrievalLink.link_id)
         ).all()
         rows = [

@@ -181,7 +181,7 @@ def requeue_for(connection: Connection, task_version_id: int, encoder_id: int, t
 
     Their old calls and examples stay; a new call will be a further attempt of the same link.
     """
-    links = task_links(task_version_id, encoder_id)
+    links = task_links(task_version_id, encoder_id) & RetrievalLink.retracted_at.is_(None)
     return revive(connection, queue.TRANSFORM, ("failed",), links) + revive(
         connection, queue.TRANSFORM, ANSWERED, links & _answered_elsewhere(teacher_id, prompt_id)
     )
@@ -196,7 +196,7 @@ def links_to_ask(
     return list(
         connection.execute(
             select(RetrievalLink.link_id)
-            .where(task_links(task_version_id, encoder_id), RetrievalLink.displaced_by.is_(None), wanted)
+            .where(task_links(task_version_id, encoder_id), queue.TRANSFORM.eligible, wanted)
             .order_by(RetrievalLink.rank)
             .limit(limit)
         ).scalars()
@@ -232,7 +232,7 @@ def reject_reasons(connection: Connection, task_version_id: int, encoder_id: int
         select(reason, func.count())
         .where(
             task_links(task_version_id, encoder_id),
-            RetrievalLink.displaced_by.is_(None),
+            queue.TRANSFORM.eligible,
             RetrievalLink.state == "rejected",
         )
         .group_by(reason)

@@ -26,7 +26,7 @@ def stored_replies(
     """Of rows whose prompt this teacher has answered, by link: the generation with the answer, and the reply.
 
     Where there are several, the first. Answers without text (a refusal by a content filter) count as well, failed calls
-    do not.
+    and those that were erased do not.
     """
     hashes = {each.prompt_hash for each in prepared}
     found = connection.execute(
@@ -43,6 +43,7 @@ def stored_replies(
             Generation.prompt_hash.in_(hashes),
             Generation.outcome != "error",
             Generation.reused_from.is_(None),
+            Generation.erased_by.is_(None),
         )
         .order_by(Generation.prompt_hash, Generation.generation_id)
     )

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from cli.main import app
+from cli.main import app, main
 from rebase_db import queue
 from rebase_db.task.file import TaskFile
 from rebase_db.task.store import add_task
@@ -40,6 +40,22 @@ def invoke(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Res
     monkeypatch.setattr("cli.session.open_database", lambda: engine)
     monkeypatch.setenv("COLUMNS", "80")
     return lambda *arguments, **options: CliRunner().invoke(app, list(arguments), **options)
+
+
+@pytest.fixture
+def within(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command from its entry point on, in this process and on the test's database."""
+    monkeypatch.setattr("cli.session.open_database", lambda: engine)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["rebase", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 @dataclass(frozen=True, slots=True)

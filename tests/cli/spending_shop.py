@@ -63,4 +63,5 @@ def open_shop(
     links = enqueue(engine, server.url, count)
     patch.setattr("workers.pipeline.encoder_identity_of", lambda _: None)
     patch.setattr("workers.pipeline.register", lambda *_: 1)
+    patch.setattr("workers.stages.transform.HELD_SECONDS", 0.02)
     return SpendingShop(engine, server, invoke, links)

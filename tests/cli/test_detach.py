@@ -11,6 +11,9 @@ from sqlalchemy import text
 from rebase_db.database.engine import engine_for
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
     from tests.pipeline.conftest import World
 
 TASK = "fruit-or-tool"
@@ -51,15 +54,16 @@ def test_what_was_only_asked_for_is_done_by_workers_as_by_a_run(world: World) ->
     assert "accuracy" in say(world, "evaluate", TASK, "--run", run)
 
 
-def test_nothing_is_done_for_a_paused_task(world: World) -> None:
-    say(world, "ingest", str(world.folder / "corpus"))
-    say(world, "task", "add", str(world.task))
-    say(world, "pause", TASK)
+def test_nothing_is_done_for_a_paused_task(
+    world: World, within: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    for command in (["ingest", str(world.folder / "corpus")], ["task", "add", str(world.task)], ["pause", TASK]):
+        assert within(*command).returncode == 0
     commands = [["retrieve", TASK], ["retrieve", TASK, "--detach"], ["transform", TASK], ["distill", TASK]]
     for command in [*commands, ["run", str(world.task)]]:
-        refused = world.rebase(*command)
+        refused = within(*command)
         assert (refused.returncode, refused.stdout) == (1, ""), command
         assert refused.stderr == f"error: Task '{TASK}' is paused.\n  `rebase resume {TASK}` goes on.\n", command
     assert [states(world, table) for table in ("retrieval", "embed_chunk", "training_run")] == [[], [], []]
-    found = json.loads(say(world, "status", "--json"))
+    found = json.loads(within("status", "--json").stdout)
     assert found["paused"] == [TASK]

@@ -219,6 +219,7 @@ here.train_classifier(here.EXAMPLES, here.LABELS, base=sys.argv[2], hyperparamet
 """
 
 
+@pytest.mark.slow
 def test_a_killed_training_leaves_no_student_and_its_rerun_the_same_one(
     tiny_base: str, tiny_student: tuple[Path, bytes, list[MetricPoint]], tmp_path: Path
 ) -> None:

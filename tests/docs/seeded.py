@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from sqlalchemy import insert, select
 
 from rebase_db import queue
 from rebase_db.check.example import ExampleChecker
@@ -30,6 +31,8 @@ from rebase_db.ingest.open import open_sources
 from rebase_db.ingest.source import OnError
 from rebase_db.lease import Lease
 from rebase_db.outcomes import Done
+from rebase_db.retract import retraction
+from rebase_db.schema import Dataset, LikelySource, Publication, PublishedExample, Task
 from rebase_db.task.load import load_task
 from rebase_db.task.store import add_task
 from rebase_db.transform import budget
@@ -215,7 +218,7 @@ def seed(engine: Engine, folder: Path) -> None:
 
     `tickets` has a broken line and a row that also stands in `tickets-copy`; `recipes` fits no rule; `chats` grows
     between the two training sets. The benchmark is known only when the first run is done: the second set does without
-    the example that copies it.
+    the example that copies it. At the end a row is withdrawn, and somebody else's examples are registered.
     """
     _load(engine, _file(folder, "tickets.jsonl", TICKETS), "Messages to a shop, by team.", "CC-BY-4.0")
     _load(engine, _file(folder, "tickets-copy.jsonl", COPY), "Messages to a shop, collected again.", "CC0-1.0")
@@ -240,6 +243,7 @@ def seed(engine: Engine, folder: Path) -> None:
             if later is None:
                 _evaluate(engine, run_id, _file(folder, "held-out.jsonl", BENCHMARK))
         _ask_a_model(engine, lease, folder)
+    _withdraw_and_publish(engine)
 
 
 def _ask_a_model(engine: Engine, lease: Lease, folder: Path) -> None:
@@ -258,6 +262,28 @@ def _ask_a_model(engine: Engine, lease: Lease, folder: Path) -> None:
     steps.retrieve(stored)
     steps.limit(budget.Limits(cost=Decimal("0.02"), tokens=50_000), lift=False)
     steps.transform(stored)
+
+
+def _withdraw_and_publish(engine: Engine) -> None:
+    """A row that the second set has learned from is withdrawn; somebody has published two examples of the task."""
+    with engine.begin() as connection:
+        asked = retraction.Request("row", "chats:default/later:1", "its writer asked for it", "support")
+        retraction.retract(connection, asked)
+        dataset_id = connection.execute(select(Dataset.dataset_id).where(Dataset.name == "tickets")).scalar_one()
+        task_id = connection.execute(select(Task.task_id).where(Task.name == "triage")).scalar_one()
+        publication = {"task_id": task_id, "name": "triage-paper", "form": "examples", "uri": "file:p", "files": {}}
+        publication_id = connection.execute(
+            insert(Publication).values(publication | {"code_version": "0"}).returning(Publication.publication_id)
+        ).scalar_one()
+        for position, method, confidence in ((1, "stated", 1.0), (2, "words", 0.75)):
+            words = {"input": f"message {position}", "output": "billing", "content_hash": text_hash(str(position))}
+            example_id = connection.execute(
+                insert(PublishedExample)
+                .values(publication_id=publication_id, position=position, **words)
+                .returning(PublishedExample.published_example_id)
+            ).scalar_one()
+            source = {"dataset_id": dataset_id, "row_id": position, "method": method, "confidence": confidence}
+            connection.execute(insert(LikelySource).values(published_example_id=example_id, evidence={}, **source))
 
 
 def _file(folder: Path, name: str, content: str) -> Path:

@@ -131,6 +131,26 @@ def test_every_command_is_in_the_reference() -> None:
     assert {name for name in names if f"## `rebase {name}`\n" not in read("commands.md")} == set()
 
 
+@EVERY_PAGE
+def test_commands_and_options_that_a_page_names_are_there(path: Path) -> None:
+    unknown = []
+    for code in re.findall(r"`rebase ([a-z][^`\n]*)`", path.read_text(encoding="utf-8")):
+        command: Any = typer.main.get_command(app)
+        options: set[str] = set()
+        for word in code.split():
+            below = getattr(command, "commands", {})
+            if word.startswith("--"):
+                options.add(word)
+            elif below:
+                command = below.get(word)
+        known = {
+            name for parameter in getattr(command, "params", ()) for name in parameter.opts + parameter.secondary_opts
+        }
+        if command is None or options - known:
+            unknown.append(code)
+    assert unknown == []
+
+
 def test_every_hash_tag_of_the_code_is_listed_and_no_other() -> None:
     tags = set(re.findall(r"""content_hash\(\s*"([\w-]+/v\d+)\"""", source()))
     tags |= set(re.findall(r'b"rebase-db/([\w-]+/v\d+)', source()))

@@ -30,13 +30,14 @@ PARAMETERS: dict[str, Any] = {
     "task": "triage",
     "example": 3,
     "link": 5,
+    "publication": "triage-paper",
     "cap": 2,
     "top_n": 4,
 }
 OTHERS: dict[str, dict[str, Any]] = {
-    "Whose answer was used again?": {"task": "urgency"},
     "Which examples do checks keep out?": {"task": "urgency"},
-    "What did a judge say of an example?": {"example": 11},
+    "What was the teacher asked, and what did it answer?": {"example": 10},
+    "Which datasets trained a run?": {"run": 2},
     "Which calls count without an answer?": {"task": "urgency"},
 }
 """Parameters of queries, by heading, that ask about something else."""
@@ -61,6 +62,7 @@ def queries() -> dict[str, str]:
 
 
 QUERIES = queries()
+LIFT = '{"input": "the lift is stuck and I am in it", "output": "now"}'
 
 EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "What is kept, and how": [
@@ -69,6 +71,15 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "Leaving faulty rows out: `--on-error skip`": [
         ("tickets", "default", "train", 3, 4, None, "is broken JSON (Expecting ',' delimiter, character 61)"),
     ],
+    "Which rows does an example come from?": [
+        ("own", 0, "tickets", "default", "train", 1, "CC-BY-4.0", SOME),
+    ],
+    "What was the teacher asked, and what did it answer?": [
+        (SOME, 1, "rewriter", "rewrite-v2", "parsed", None, "strict", None, LIFT, 11, None, 10),
+    ],
+    "Where did an example go?": [
+        ("triage-first", 3, 1, "done", "held-out", "accuracy", 0.5),
+    ],
     "Which rows trained a run?": [
         (1, "chats", "default", "train", 0, SOME, SOME, 1),
         (2, "chats", "default", "train", 1, SOME, SOME, 2),
@@ -76,12 +87,19 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
         (4, "tickets", "default", "train", 0, SOME, SOME, 4),
         (5, "tickets", "default", "train", 4, SOME, SOME, 5),
     ],
-    "Which datasets and licences trained a run?": [
-        ("tickets", "CC-BY-4.0", 3, Decimal("60.0")),
-        ("chats", "unknown", 2, Decimal("40.0")),
+    "Which datasets trained a run?": [
+        ("chats", "unknown", 5, 83, 5, 1),  # of another run, which learned from what was withdrawn later
+        ("tickets", "CC-BY-4.0", 1, 17, 1, 0),
+    ],
+    "Under which licences did a run learn?": [
+        ("CC-BY-4.0", 1, 3, 60),
+        ("unknown", 1, 2, 40),
     ],
     "Who made the examples of a run, with what?": [
-        ("template", "jinja", "template-rules-v1", "word-counter", SOME, 5, Decimal(0)),
+        ("template", "jinja", "template-rules-v1", SOME, 5),
+    ],
+    "What did the examples of a run cost?": [
+        ("answer", 5, 0, 0, 0, 0, Decimal(0)),
     ],
     "Is a benchmark item among a run's training data?": [("held-out", "a", 3, "example")],
     "Which benchmark items did a run get wrong?": [
@@ -94,31 +112,41 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
         (7, None, 2),
         (8, None, 4),
     ],
-    "Which examples came from a row?": [
-        (3, "triage", 1, "rejected", False, "my card was charged twice for one order", "billing"),
-    ],
-    "Which runs did a row train?": [
-        (1, "done", "triage-first", 3, SOME),
+    "What did a row reach?": [
+        ("call", "call:3"),
+        ("evaluation", "evaluation:1"),
+        ("example", "example:3"),
+        ("link", "link:3"),
+        ("run", "run:1"),
+        ("set", "set:triage-first"),
     ],
     "Which runs contain a dataset?": [
-        (1, "triage", "triage-first", 3, 5, SOME),
-        (2, "triage", "triage-second", 1, 6, SOME),
+        (1, "triage-first", 3, 5, 60, SOME),
+        (2, "triage-second", 1, 6, 17, SOME),
     ],
-    "Which runs learned from rows of unknown licence?": [(1, "chats", 2), (2, "chats", 5)],
+    "Which runs learned from rows of unknown licence?": [
+        (1, "triage-first", 2, 5, 1),
+        (2, "triage-second", 5, 6, 1),
+    ],
+    "Which rows of a dataset stand elsewhere too?": [("default", "train", 0, "tickets-copy", 0, "CC0-1.0")],
+    "What was withdrawn, why, and who has learned from it?": [
+        (1, "row", "chats:default/later:1", "its writer asked for it", True, 1, 2, "triage-second", 1, 17),
+    ],
+    "Has anything been changed since?": [],
+    "Where may a published example come from?": [
+        (1, "tickets", 0, False, "stated", 1.0, "CC-BY-4.0"),
+        (2, "tickets", 1, True, "words", 0.75, "CC-BY-4.0"),
+    ],
     "Where does a text stand, and what was made of it?": [
         ("tickets", 0, "text", [4], [1, 2]),
         ("tickets-copy", 0, "text", None, None),
     ],
-    "Which rows of a dataset stand elsewhere too?": [(0, "tickets-copy", 0, "CC0-1.0")],
     "Which mirrors did the rankings of a task leave out?": [
         (1, "tickets-copy", 1, "tickets", 1),  # and in the second ranking it would not have made the cut
     ],
     "Which answers were rejected, and why?": [
         ("recipes", "no_rule_fits", 1, "no_rule_fits: recipes has the columns title, steps"),
         ("tickets", "label_not_mapped", 1, "label_not_mapped: 'praise'"),
-    ],
-    "What did the teacher say about a row?": [
-        (3, 1, "jinja", "parsed", None, SOME, "strict", None, 3),
     ],
     "What did the calls of a task cost?": [
         ("template", "jinja", "parsed", 8, 0, 0, Decimal(0), 0, 0),
@@ -128,9 +156,6 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
         (SOME, "claim", "retrieved", "transforming", 1, 1, None),
         (SOME, "done", "transforming", "transformed", 1, 1, None),
         (SOME, "distil", "transformed", "distilled", 1, None, None),
-    ],
-    "Whose answer was used again?": [
-        (16, 10, 11, 15, '{"input": "the lift is stuck and I am in it", "output": "now"}'),
     ],
     "What do checks say of an example?": [
         ("contaminated_example", "fail", 1.0, SOME, None, SOME, SOME),
@@ -152,9 +177,6 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "Which runs trained on an example that is kept out now?": [
         (1, "triage-first", 3, 3, "contaminated_example: the example failed this check"),
     ],
-    "What did a judge say of an example?": [
-        (2, "rewriter", "judge-v1", "judged", 3, "It is a question, not a call for help.", Decimal("0.000394")),
-    ],
     "Where does a task stand with its budget?": [
         ("urgency", Decimal("0.02"), 50_000, None, Decimal("0.005247"), 5097, 0, 0, None),
     ],
@@ -165,9 +187,13 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
         (1, "default", "train", SOME, 4, 0, 1, SOME, SOME),
     ],
     "The share of each dataset in the top N": [
-        ("chats", 5, Decimal("71.4"), 1),
-        ("tickets", 2, Decimal("28.6"), 6),
+        ("chats", 4, Decimal("66.7"), 2),
+        ("tickets", 2, Decimal("33.3"), 6),
     ],
+    "Which retractions stand?": [
+        (1, "row", "chats:default/later:1", "its writer asked for it", "support", 1, False),
+    ],
+    "Which sets have members that are retracted by now?": [("triage-second", 1, 6, None)],
 }
 COMPUTED = {
     "The ranking as it stands",
@@ -207,8 +233,8 @@ def parts(engine: Engine) -> dict[tuple[str, str, int], tuple[float, float, floa
 
 def test_the_ranking_as_it_stands(seeded: Engine) -> None:
     rows = ask(seeded, "The ranking as it stands")
-    assert [row[0] for row in rows] == list(range(1, 8))
-    assert rows[0][2:5] == ("chats", "later", 1)
+    assert [row[0] for row in rows] == list(range(2, 8)), "the first was retracted since"
+    assert ("chats", "later", 1) not in [row[2:5] for row in rows]
     assert [float(row[1]) for row in rows] == pytest.approx(
         [sum(part) / 3 for part in parts(seeded).values()], abs=1e-4
     )
@@ -294,7 +320,7 @@ def comparable(line: str) -> str:
 
 
 def test_every_line_of_the_chain_is_explained(seeded: Engine) -> None:
-    page = (DOCS / "lineage.md").read_text(encoding="utf-8")
+    page = (DOCS / "lineage.md").read_text(encoding="utf-8").partition("line by line\n")[2].partition("\n## ")[0]
     explained = {
         label for cell in re.findall(r"^\| (`.+?) \|", page, re.MULTILINE) for label in re.findall(r"`([^`]+)`", cell)
     }

@@ -1,9 +1,14 @@
 -- All that a schema is made of, but Alembic's own table and what belongs to an extension: kind, name and definition.
 -- Alembic's comparison sees neither CHECKs nor predicates of indexes nor triggers nor functions, hence this one.
 WITH
-schema AS (SELECT oid FROM pg_namespace WHERE nspname = 'public'),
+schema AS (
+    SELECT oid, CASE nspname WHEN 'public' THEN '' ELSE nspname || '.' END AS prefix
+    FROM pg_namespace WHERE nspname IN ('public', 'lineage')
+),
 relation AS (
-    SELECT * FROM pg_class WHERE relnamespace IN (SELECT oid FROM schema) AND relname NOT LIKE 'alembic_version%'
+    SELECT pg_class.*, prefix
+    FROM pg_class JOIN schema ON schema.oid = relnamespace
+    WHERE relname NOT LIKE 'alembic_version%'
 ),
 extended AS (SELECT objid FROM pg_depend WHERE deptype = 'e')
 SELECT
@@ -40,8 +45,9 @@ UNION ALL
 SELECT
     'functions', pg_proc.oid::regprocedure::text,
     format(
-        'returns %s language %s %s strict %s definer %s %s %s',
-        prorettype::regtype, lanname, provolatile, proisstrict, prosecdef, proconfig, prosrc
+        'returns %s rows %s language %s %s strict %s definer %s %s %s',
+        pg_get_function_result(pg_proc.oid), prorows, lanname, provolatile, proisstrict, prosecdef, proconfig,
+        coalesce(pg_get_function_sqlbody(pg_proc.oid), prosrc)
     )
 FROM pg_proc JOIN pg_language ON prolang = pg_language.oid
 WHERE pronamespace IN (SELECT oid FROM schema) AND pg_proc.oid NOT IN (SELECT objid FROM extended)
@@ -56,8 +62,18 @@ WHERE
     typnamespace IN (SELECT oid FROM schema) AND typtype IN ('e', 'd')
     AND oid NOT IN (SELECT objid FROM extended)
 UNION ALL
-SELECT 'views', relname::text, pg_get_viewdef(oid)
+SELECT 'views', prefix || relname, pg_get_viewdef(oid)
 FROM relation WHERE relkind IN ('v', 'm')
+UNION ALL
+SELECT 'comments', pg_describe_object(classoid, objoid, objsubid), description
+FROM pg_description
+WHERE
+    (classoid = 'pg_class'::regclass AND objoid IN (SELECT oid FROM relation))
+    OR (classoid = 'pg_namespace'::regclass AND objoid IN (SELECT oid FROM schema WHERE prefix <> ''))
+    OR (
+        classoid = 'pg_proc'::regclass AND objoid NOT IN (SELECT objid FROM extended)
+        AND objoid IN (SELECT oid FROM pg_proc WHERE pronamespace IN (SELECT oid FROM schema))
+    )
 UNION ALL
 SELECT
     'sequences', relname::text,

@@ -23,13 +23,27 @@ def test_a_migrated_database_is_one_made_from_the_models(shared_engine: Engine, 
     with shared_engine.connect() as one, empty_engine.connect() as other:
         migrated, from_models = read_catalog(one), read_catalog(other)
     kinds = {kind for kind, _ in migrated}
-    assert kinds >= {"tables", "columns", "constraints", "indexes", "triggers", "functions", "sequences"}
+    assert kinds >= {
+        "tables",
+        "columns",
+        "constraints",
+        "indexes",
+        "triggers",
+        "functions",
+        "sequences",
+        "views",
+        "comments",
+    }
     assert differences(migrated, from_models) == {}
 
 
 WEAKER = "CHECK (outcome <> 'parsed' OR reason IS NULL)"
 LESS = "BEFORE UPDATE OF dataset_id, row_id, column_id ON cell FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change()"
 HARMLESS = "RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$"
+NO_ANCESTORS = """\
+CREATE OR REPLACE FUNCTION lineage.ancestors_of(of_example bigint) RETURNS TABLE (ancestor_id bigint, depth integer)
+LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 5 BEGIN ATOMIC SELECT 1::bigint, 1 WHERE false; END
+"""
 DESCRIPTION = "dataset_dataset_id_description_text_id_fkey"
 
 PLANTED = {
@@ -83,6 +97,9 @@ PLANTED = {
     "an enum": ("types", ["CREATE TYPE mood AS ENUM ('good')"]),
     "a view": ("views", ["CREATE VIEW seen AS SELECT 1 AS one"]),
     "a sequence": ("sequences", ["CREATE SEQUENCE more"]),
+    "a view for auditors left out": ("views", ["DROP VIEW lineage.run_cost"]),
+    "another body of a function for auditors": ("functions", [NO_ANCESTORS]),
+    "another comment": ("comments", ["COMMENT ON COLUMN lineage.run.state IS 'where it is'"]),
 }
 
 

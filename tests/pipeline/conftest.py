@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -17,6 +17,11 @@ import yaml
 from rebase_db.database.engine import engine_for
 from tests.conftest import cloned_database
 from tests.pipeline.end_state import end_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
 
 THINGS = {
     "fruit": ["apple", "pear", "plum", "cherry", "melon", "grape", "lemon", "peach"],
@@ -167,16 +172,30 @@ def world(world_template: Path, database_url: str, tmp_path: Path) -> World:
     return settle(world_template, tmp_path / "world", database_url)
 
 
+@dataclass(frozen=True)
+class WholeRun:
+    """A run that nothing happened to: what it said, and what it left; to be looked at, not changed."""
+
+    world: World
+    said: subprocess.CompletedProcess[str]
+    engine: Engine
+
+
 @pytest.fixture(scope="session")
-def undisturbed(
+def whole_run(
     world_template: Path, server_url: str, template_database: str, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, list[tuple[Any, ...]]]:
-    """The end state of a run that nothing happened to."""
+) -> Iterator[WholeRun]:
+    """`rebase run` of the world's task on a database of its own."""
     with cloned_database(server_url, template_database) as url:
-        world = settle(world_template, tmp_path_factory.mktemp("undisturbed") / "world", url)
-        done = world.rebase("run", str(world.task))
-        assert done.returncode == 0, done.stderr
+        world = settle(world_template, tmp_path_factory.mktemp("whole-run") / "world", url)
+        said = world.rebase("run", str(world.task))
+        assert said.returncode == 0, said.stderr
         engine = engine_for(url)
-        state = end_state(engine)
+        yield WholeRun(world, said, engine)
         engine.dispose()
-    return state
+
+
+@pytest.fixture(scope="session")
+def undisturbed(whole_run: WholeRun) -> dict[str, list[tuple[Any, ...]]]:
+    """The end state of a run that nothing happened to."""
+    return end_state(whole_run.engine)

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from tests.pipeline.conftest import World
 
-# Points of different stages, so that the quick suite has a crash in some of them; the slow one has all.
-QUICK = {FaultPoint.INGEST_BEFORE_COMMIT, FaultPoint.TRANSFORM_SETTLED, FaultPoint.DISTILL_SAVED}
 TURN = {FaultPoint.INGEST_BEFORE_COMMIT: 2, FaultPoint.INGEST_COMMITTED: 2, FaultPoint.DISTILL_STEP: 3}
-POINTS = [
-    pytest.param(f"{point}:{TURN.get(point, 1)}", marks=[] if point in QUICK else [pytest.mark.slow], id=str(point))
+POINTS = {
+    point: f"{point}:{TURN.get(point, 1)}"
     for point in FaultPoint
-    if point is not FaultPoint.STATEMENT
-]
+    if not point.startswith(("database.", "retract.", "erase."))
+}
+# Of the stages that retrieve and transform tests/workers has a quick one.
+ONE_OF_A_STAGE = (FaultPoint.INGEST_BEFORE_COMMIT, FaultPoint.EMBED_WRITTEN, FaultPoint.DISTILL_SAVED)
 # A whole run sends some 150 statements.
 STATEMENTS = sorted(random.Random(20261120).sample(range(2, 140), 20))  # noqa: S311 - a fixed choice, no secret
 
@@ -36,7 +36,22 @@ def kill_and_run_again(world: World, fault: str) -> None:
     assert again.returncode == 0, again.stderr
 
 
-@pytest.mark.parametrize("fault", POINTS)
+@pytest.mark.xdist_group("a whole run")
+def test_killed_in_one_stage_after_the_other(
+    world: World, engine: Engine, undisturbed: dict[str, list[tuple[Any, ...]]]
+) -> None:
+    """Each run goes on where the one before has died, and dies in a later stage."""
+    for point in ONE_OF_A_STAGE:
+        killed = world.rebase("run", str(world.task), fault=POINTS[point])
+        assert killed.returncode == -signal.SIGKILL, f"{point} was not reached: {killed.stderr}"
+    again = world.rebase("run", str(world.task))
+    assert again.returncode == 0, again.stderr
+    assert end_state(engine) == undisturbed
+    assert illegal_events(engine) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", POINTS.values(), ids=POINTS)
 def test_killed_at_a_named_point(
     world: World, engine: Engine, undisturbed: dict[str, list[tuple[Any, ...]]], fault: str
 ) -> None:

@@ -14,13 +14,13 @@ from tests.pipeline.end_state import end_state, illegal_events
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from tests.pipeline.conftest import World
+    from tests.pipeline.conftest import WholeRun, World
 
 
-def test_a_run_does_everything_and_a_second_one_nothing(world: World, engine: Engine) -> None:
-    first = world.rebase("run", str(world.task))
-    assert first.returncode == 0, first.stderr
-    assert "accuracy" in first.stdout
+@pytest.mark.xdist_group("a whole run")
+def test_a_run_does_everything_and_a_second_one_nothing(whole_run: WholeRun) -> None:
+    world, engine = whole_run.world, whole_run.engine
+    assert "accuracy" in whole_run.said.stdout
     state = end_state(engine)
     assert {row[0] for row in state["runs"]} == {"done"}
     assert state["scores of runs"][0][1] == sum(row[3] for row in state["predictions"]) / 16
@@ -37,8 +37,9 @@ def test_a_run_does_everything_and_a_second_one_nothing(world: World, engine: En
         assert connection.execute(text("SELECT count(*) FROM training_run")).scalar_one() == 1
 
 
-def test_every_example_leads_back_to_its_row(world: World, engine: Engine) -> None:
-    assert world.rebase("run", str(world.task)).returncode == 0
+@pytest.mark.xdist_group("a whole run")
+def test_every_example_leads_back_to_its_row(whole_run: WholeRun) -> None:
+    world, engine = whole_run.world, whole_run.engine
     with engine.connect() as connection:
         ids = connection.execute(text("SELECT example_id FROM example ORDER BY example_id")).scalars().all()
     shown = world.rebase("why", str(ids[0]))
@@ -54,6 +55,7 @@ def test_every_example_leads_back_to_its_row(world: World, engine: Engine) -> No
     assert missing.stderr.startswith("error: There is no example 999999.")
 
 
+@pytest.mark.slow
 def test_a_changed_rule_asks_again_and_keeps_what_was(world: World, engine: Engine) -> None:
     task = yaml.safe_load(world.task.read_text())
     task["checks"] = {"duplicate": {"action": "off"}}  # the notes repeat the others' texts, and count here all the same

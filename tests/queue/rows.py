@@ -9,6 +9,7 @@ from sqlalchemy import func, select, text, update
 from rebase_db import queue
 from rebase_db.outcomes import Done
 from rebase_db.schema import Event
+from rebase_db.schema.seal import SEALED
 from tests.schema.chain import NOW, add, digest
 
 if TYPE_CHECKING:
@@ -73,6 +74,13 @@ DONE: dict[str, dict[str, Any]] = {
 
 LOCK_WAITERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 """How many sessions of this database wait for a lock right now."""
+
+
+def skip_keys(connection: Connection) -> None:
+    """Have nothing checked that is written in this transaction: keys are known to be right. Seals are still made."""
+    for table in SEALED:
+        connection.execute(text(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_seal"))
+    connection.execute(text("SET LOCAL session_replication_role = replica"))
 
 
 def add_ready(connection: Connection, chain: dict[str, Row], of: Queue, count: int) -> list[int]:

@@ -277,12 +277,15 @@ class Machine(RuleBasedStateMachine):
 
 # The other queues have these machines too, and columns that a done row must have.
 @pytest.mark.parametrize("of", [queue.EMBED, queue.TRANSFORM], ids=lambda of: of.machine.name)
-def test_whatever_happens_rows_go_the_way_of_the_model(lineage: tuple[Engine, dict[str, Row]], of: Queue) -> None:
+@pytest.mark.parametrize("histories", [20, pytest.param(200, marks=pytest.mark.slow)])
+def test_whatever_happens_rows_go_the_way_of_the_model(
+    lineage: tuple[Engine, dict[str, Row]], of: Queue, histories: int
+) -> None:
     engine, chain = lineage
     run_state_machine_as_test(
         type("Machine", (Machine,), {"of": of, "engine": engine, "chain": chain}),
         settings=settings(
-            max_examples=80,
+            max_examples=histories,
             stateful_step_count=40,
             deadline=None,
             database=None,

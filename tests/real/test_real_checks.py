@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from rebase_db.check.verdict import Finding
 
-pytestmark = pytest.mark.real_data
+# In one process, which indexes the benchmarks once.
+pytestmark = [pytest.mark.real_data, pytest.mark.xdist_group("real checks")]
 
 
 @dataclass(frozen=True)

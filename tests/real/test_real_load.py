@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.real.conftest import LoadedCorpus
 
-pytestmark = pytest.mark.real_data
+pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 
 
 def manifest(real_data: Path) -> list[dict[str, str]]:

@@ -158,7 +158,7 @@ def mark_done(connection: Connection, request: Request, counts: dict[str, int | 
     """What a worker does at the end of a retrieval."""
     connection.execute(
         update(Retrieval)
-        .where(Retrieval.retrieval_id == request.retrieval_id)
+        .where(Retrieval.retrieval_id == request.retrieval_id, Retrieval.state != "done")
         .values(state="done", finished_at=func.now(), **counts)
     )
 

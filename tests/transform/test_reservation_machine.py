@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -116,12 +117,13 @@ class Machine(RuleBasedStateMachine):
         assert served == (bool(self.ready()) and not self.exhausted)
 
 
-def test_whatever_happens_the_books_agree_and_the_limit_holds(engine: Engine) -> None:
+@pytest.mark.parametrize("histories", [10, pytest.param(100, marks=pytest.mark.slow)])
+def test_whatever_happens_the_books_agree_and_the_limit_holds(engine: Engine, histories: int) -> None:
     machine = type("Machine", (Machine,), {"engine": engine, "base": begin(engine, ROWS)})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=20,
+            max_examples=histories,
             stateful_step_count=25,
             deadline=None,
             database=None,

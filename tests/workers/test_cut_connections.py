@@ -46,7 +46,9 @@ def cut(workshop: Workshop, kind: str) -> int:
         )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind in {"working", "all"} else [pytest.mark.slow]) for kind in KINDS]
+)
 def test_a_worker_outlives_the_loss_of_any_connection_in_the_middle_of_a_batch(workshops: Workshops, kind: str) -> None:
     with workshops.open("transform") as workshop, SlowTeacher(HELD) as teacher:
         teacher.teach(workshop, at_once=HELD)

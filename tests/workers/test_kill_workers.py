@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tests.workers.conftest import Workshops
 
 BATCH = {"embed": 2, "retrieve": 2, "transform": 8, "distill": 1}
-# Of stages that need no torch to start; tests/pipeline has a quick one of the others.
-QUICK = {FaultPoint.RETRIEVE_WRITTEN, FaultPoint.TRANSFORM_CLAIMED, FaultPoint.TRANSFORM_SETTLED}
+# Of stages that need no torch to start; tests/pipeline has a quick one of every stage.
+QUICK = {FaultPoint.RETRIEVE_WRITTEN, FaultPoint.TRANSFORM_SETTLED}
 # Not the first time, where there is something by then that could be lost or done twice.
 TURN = {
     **dict.fromkeys((point for point in FaultPoint if point.startswith(("embed.", "transform."))), 2),

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from rebase_db import queue, settings
 from rebase_db.database import failures
-from rebase_db.distill.runs import mark_distilled, read_examples, read_run, write_metrics
+from rebase_db.distill.runs import begin_run, mark_distilled, read_run, write_metrics
 from rebase_db.errors import TrainingError
+from rebase_db.export.model_card import write_model_card
 from rebase_db.faults import FaultPoint, reach
-from rebase_db.lineage.model_card import write_model_card
 from rebase_db.outcomes import Done, Fail, Release
 from workers.stage import LostClaimError, Result
 
@@ -62,13 +62,16 @@ class DistillStage:
 
     def handle(self, lane: Lane, claims: Sequence[Claim]) -> Iterator[Result]:
         """Train one run."""
+        (claim,), (training_run_id,) = claims, lane
+        try:
+            with self.engine.begin() as connection:
+                run, examples = begin_run(connection, training_run_id)
+        except TrainingError as error:
+            yield Result([(claim, Fail(f"{error.message} {error.hint}"))])
+            return
         from rebase_db.distill.classifier import train_classifier
         from rebase_db.distill.student import Hyperparameters, TrainingStoppedError, environment
 
-        (claim,), (training_run_id,) = claims, lane
-        with self.engine.connect() as connection:
-            run = read_run(connection, training_run_id)
-            examples = read_examples(connection, run.training_set_id)
         labels = run.labels or sorted({example.label for example in examples})
 
         unwritten: list[MetricPoint] = []

@@ -1,0 +1,157 @@
+"""What is said of lies: which record, what is wrong; and what is odd ends no check in a traceback."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+
+from rebase_db.schema import Base
+from rebase_db.verify.artifacts import ArtifactRecord, check_artifacts, recorded_artifacts
+from rebase_db.verify.run import HASHED, Tally, verify, verify_records
+from rebase_db.verify.uncovered import DELETIONS, PARTLY, UNCOVERED
+from tests.verify.history import as_superuser
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from tests.verify.history import History
+
+HASH = "0123456789ab" + 52 * "c"
+
+
+def told(connection: Connection, *statements: str) -> list[str]:
+    """What verifying says after a superuser's statements, which are undone."""
+    with as_superuser(connection):
+        for statement in statements:
+            connection.execute(text(statement))
+        return [str(lie) for lie in verify_records(connection, Tally())]
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        (
+            "UPDATE example SET output = 'tool' WHERE example_id = 1",
+            ["example example_id=1: its seal is not", "example example_id=1: content_hash is not that of input"],
+        ),
+        (
+            "UPDATE cell SET text_id = 1 WHERE (dataset_id, row_id, column_id) = (1, 2, 1)",
+            [
+                "source_row dataset_id=1 row_id=2: its cells are not its content: word",
+            ],
+        ),
+        (
+            "UPDATE retrieval_link SET state = 'distilled' WHERE state = 'rejected'",
+            [
+                "retrieval_link link_id=2: state is not what its events say (expected rejected, found distilled)",
+                "retrieval_link link_id=2: it is accepted without an example of its last attempt",
+                "retrieval_link link_id=2: no finished run was trained on an example of it",
+            ],
+        ),
+        (
+            "UPDATE budget SET spent_tokens = spent_tokens - 1",
+            ["budget task_id=1: spent_tokens is not the sum of what calls took"],
+        ),
+        (
+            "UPDATE ingest_split SET rows_unchanged = 10 WHERE (dataset_id, ingest_id) = (1, 2)",
+            [
+                "ingest_split dataset_id=1 ingest_id=2 split_id=1: its seal is not that of its columns",
+                "ingest_split dataset_id=1 ingest_id=2 split_id=1: rows_added, rows_unchanged and rows_rejected",
+            ],
+        ),
+        (
+            "DELETE FROM event WHERE event = 'done' AND queue = 'training_run'",
+            [
+                "training_run training_run_id=1: state is not what its events say (expected running, found done)",
+                "training_run training_run_id=1: worker_id is not who claimed it",
+                "training_run training_run_id=1: finished_at is not when",
+            ],
+        ),
+    ],
+)
+def test_a_lie_names_its_record_and_what_is_wrong(connection: Connection, statement: str, expected: list[str]) -> None:
+    found = told(connection, statement)
+    assert [line[: len(start)] for line, start in zip(found, expected, strict=False)] == expected
+    assert len(found) >= len(expected)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["UPDATE teacher SET identity = '[1e400, {\"a\": null}]'"],
+        ["UPDATE task_version SET examples = CAST(repeat('[', 3000) || repeat(']', 3000) AS jsonb)"],
+        [
+            "ALTER TABLE source_row DROP CONSTRAINT source_row_content_check",
+            "UPDATE source_row SET content = '7' WHERE row_id = 1",
+        ],
+        ["UPDATE row_score SET row_ids[2] = NULL"],
+        [
+            "ALTER TABLE row_score DROP CONSTRAINT row_score_parallel_check",
+            "UPDATE row_score SET input_scores = '{{1},{2}}', row_ids = '{}'",
+        ],
+        ["UPDATE row_score SET input_scores[1] = 'NaN', output_scores[2] = 'Infinity', row_ids[1] = -5"],
+        [
+            "ALTER TABLE retrieval DROP CONSTRAINT retrieval_scoring_check",
+            "UPDATE retrieval SET scoring = 'by hand', mirrors = 'all'",
+        ],
+        ["UPDATE event SET queue = 'nowhere', to_state = 'elsewhere' WHERE event_id = 1"],
+        ["UPDATE event SET at = 'infinity' WHERE event_id > 0"],
+        ["DELETE FROM benchmark_item", "DELETE FROM training_set_member"],
+        ["UPDATE training_set_member SET position = -2147483648 WHERE position = 1"],
+        ["DROP TABLE prediction"],
+    ],
+    ids=lambda statements: statements[-1][:40],
+)
+def test_what_is_odd_is_a_lie_and_no_traceback(connection: Connection, statements: list[str]) -> None:
+    assert told(connection, *statements)
+
+
+def test_artifacts_are_read_and_can_be_left_out(history: History, tmp_path: Path) -> None:
+    with history.engine.connect() as connection:
+        (recorded,) = recorded_artifacts(connection)
+    copy = tmp_path / "artifact"
+    shutil.copytree(history.artifact, copy)
+    moved = replace(recorded, folder=str(copy))
+
+    (copy / "README.md").write_text("# Another card\n")
+    assert list(check_artifacts([moved])) == []
+    weights = copy / "deep" / "weights"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
+    (changed,) = check_artifacts([moved])
+    assert (changed.record, dict(changed.key)) == ("training_run", {"training_run_id": 1})
+    assert (changed.expected, changed.found) != (changed.found, changed.expected)
+    shutil.rmtree(copy)
+    (missing,) = check_artifacts([moved])
+    assert str(missing) == f"training_run training_run_id=1: its artifact is missing: there is no folder {copy}"
+    assert len(list(check_artifacts([ArtifactRecord(1, "a\0b", bytes(32))]))) == 1
+
+    with_files, without = Tally(), Tally()
+    assert list(verify(history.engine, with_files)) == list(verify(history.engine, without, files=False)) == []
+    assert with_files.hashes == without.hashes + 1
+
+
+def test_a_trigger_that_is_off_or_gone_is_told(connection: Connection) -> None:
+    assert told(
+        connection,
+        "ALTER TABLE example DISABLE TRIGGER example_seal",
+        "DROP TRIGGER event_no_delete ON event",
+    ) == ["event: its trigger event_no_delete is missing", "example: its trigger example_seal is switched off"]
+    lies = told(connection, "ALTER TABLE cell DISABLE TRIGGER ALL")
+    assert len([lie for lie in lies if lie.startswith("cell: the trigger RI_")]) > 2
+
+
+def test_every_table_with_a_hash_is_counted_as_such() -> None:
+    hashes = {"sha256", "content_hash", "manifest_hash", "run_key"}
+    assert {name for name, table in Base.metadata.tables.items() if hashes & set(table.columns.keys())} == set(HASHED)
+
+
+def test_only_columns_and_tables_that_exist_are_said_to_be_uncovered() -> None:
+    for table, columns in [*UNCOVERED.items(), *PARTLY.items()]:
+        assert columns.keys() <= set(Base.metadata.tables[table].columns.keys())
+    assert DELETIONS.keys() <= Base.metadata.tables.keys()
