@@ -10,34 +10,34 @@ from dataclasses import asdict, dataclass, field
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from rebase_db import __version__
 from rebase_db.database.copy import copy_in
 from rebase_db.errors import SourceError
 from rebase_db.faults import FaultPoint, reach
 from rebase_db.hashing import text_hash
 from rebase_db.ingest import encode
 from rebase_db.ingest.limits import check_names, check_number
+from rebase_db.ingest.record import (
+    add_columns,
+    add_splits,
+    close_ingest,
+    known_splits,
+    loaded_revisions,
+    open_ingest,
+)
 from rebase_db.ingest.source import RejectedRow
 from rebase_db.retract.lock import erasures_so_far, hold_still
 from rebase_db.retract.withdrawn import erased_texts, refuse_licence, refuse_withdrawn
 from rebase_db.schema import (
-    Base,
     Dataset,
-    DatasetColumn,
-    DatasetSplit,
-    Ingest,
-    IngestRejection,
-    IngestSplit,
     SourceRow,
-    SplitColumn,
     TextValue,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection, Engine
 
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 DESCRIPTION_TEXT_ID = 1
 BYTES_A_FLUSH = 8 << 20
-VALUES_A_STATEMENT = 500  # far below the 65,535 parameters of a statement
 
 
 @dataclass(slots=True)
@@ -118,12 +117,15 @@ class _Load:
         self.receipt = Receipt(source.name)
         self.new_dataset = False
         self.ingest_id = 0
+        self.columns: dict[str, int] = {}
         self.pending = _Buffers()
 
     def run(self) -> Receipt:
         self._lock_dataset()
-        known = {} if self.new_dataset else self._known_splits()
-        loaded = self._loaded_revisions() if known else {}
+        connection, dataset_id = self.connection, self.dataset_id
+        known = {} if self.new_dataset else known_splits(connection, dataset_id)
+        revisions = [split.revision for split in self.source.splits]
+        loaded = loaded_revisions(connection, dataset_id, revisions, self.max_rows) if known else {}
         splits = []
         for split in self.source.splits:
             rows = loaded.get((known.get((split.config, split.split)), split.revision))
@@ -133,20 +135,28 @@ class _Load:
                 self.receipt.rows_unchanged += rows
         if not splits:
             return self.receipt
-        refuse_withdrawn(self.connection, self.dataset_id, self.source.name)
-        self._open_ingest()
+        refuse_withdrawn(connection, dataset_id, self.source.name)
+        self.ingest_id = open_ingest(connection, dataset_id)
         ids = dict(known)
         for split in splits:
             ids.setdefault((split.config, split.split), len(ids) + 1)
         check_number(self.source, "splits", len(ids))
-        self._add_splits([(split, ids[split.config, split.split]) for split in splits], known)
-        self._add_columns([(split, ids[split.config, split.split]) for split in splits])
+        numbered = [(split, ids[split.config, split.split]) for split in splits]
+        add_splits(connection, dataset_id, self.ingest_id, self.max_rows, numbered, known)
+        self.columns = add_columns(connection, dataset_id, self.source, numbered)
         results = [
             self._load_split(split, ids[split.config, split.split], known=(split.config, split.split) in known)
             for split in splits
         ]
         self._flush()
-        self._close(results)
+        close_ingest(
+            connection,
+            dataset_id,
+            self.ingest_id,
+            results,
+            {"last_row_id": self.last_row_id, "last_text_id": self.texts.last_id},
+            {"texts_added": self.receipt.texts_added, "cells_added": self.receipt.cells_added},
+        )
         self._look_for_retractions()
         return self.receipt
 
@@ -183,21 +193,12 @@ class _Load:
             self.last_row_id, last_text_id = 0, 0
         self.receipt.dataset_id = self.dataset_id
         self.texts = encode.TextIds(last_text_id, self._find_texts, self._flush)
-        self.columns: dict[str, int] = {}
         self.erasures = erasures_so_far(self.connection)
         self.erased = frozenset[bytes]() if self.new_dataset else erased_texts(self.connection, self.dataset_id)
         if self.new_dataset:
             _, new = self.texts.assign([description])
             self.pending.texts.append(encode.text_tuples(self.dataset_id, new))
             self.receipt.texts_added += len(new)
-        else:
-            self.columns = dict(
-                self.connection.execute(
-                    select(DatasetColumn.name, DatasetColumn.column_id).where(
-                        DatasetColumn.dataset_id == self.dataset_id
-                    )
-                ).all()
-            )
 
     def _look_for_retractions(self) -> None:
         """Have retractions wait for the end of this load, which is near, and see those that were made while it read.
@@ -220,105 +221,6 @@ class _Load:
             )
         )
         return dict(found.all())
-
-    def _known_splits(self) -> dict[tuple[str, str], int]:
-        return {
-            (config, split): split_id
-            for config, split, split_id in self.connection.execute(
-                select(DatasetSplit.config, DatasetSplit.split, DatasetSplit.split_id).where(
-                    DatasetSplit.dataset_id == self.dataset_id
-                )
-            )
-        }
-
-    def _loaded_revisions(self) -> dict[tuple[int | None, str], int]:
-        """Rows by split and revision, of what was read before under the same cap and without leaving rows out."""
-        rows = self.connection.execute(
-            select(
-                IngestSplit.split_id, IngestSplit.revision, IngestSplit.rows_added + IngestSplit.rows_unchanged
-            ).where(
-                IngestSplit.dataset_id == self.dataset_id,
-                IngestSplit.revision == func.any([split.revision for split in self.source.splits]),
-                IngestSplit.max_rows.is_not_distinct_from(self.max_rows),
-                IngestSplit.rows_rejected == 0,
-            )
-        )
-        return {(split_id, revision): count for split_id, revision, count in rows}
-
-    def _open_ingest(self) -> None:
-        last = 0
-        if not self.new_dataset:
-            last = self.connection.execute(
-                select(func.coalesce(func.max(Ingest.ingest_id), 0)).where(Ingest.dataset_id == self.dataset_id)
-            ).scalar_one()
-        self.ingest_id = last + 1
-        self.connection.execute(
-            insert(Ingest).values(dataset_id=self.dataset_id, ingest_id=self.ingest_id, code_version=__version__)
-        )
-
-    def _add_splits(self, splits: list[tuple[Split, int]], known: Collection[tuple[str, str]]) -> None:
-        """Record the splits that are new, and for all of them that this load read them."""
-        key = {"dataset_id": self.dataset_id}
-        new = [
-            key | {"split_id": split_id, "config": split.config, "split": split.split, "uri": split.uri}
-            for split, split_id in splits
-            if (split.config, split.split) not in known
-        ]
-        if new:
-            self.connection.execute(insert(DatasetSplit).values(new))
-        self.connection.execute(
-            insert(IngestSplit).values(
-                [
-                    key
-                    | {
-                        "ingest_id": self.ingest_id,
-                        "split_id": split_id,
-                        "revision": split.revision,
-                        "max_rows": self.max_rows,
-                        "rows_in_source": split.rows,
-                    }
-                    for split, split_id in splits
-                ]
-            )
-        )
-
-    def _add_columns(self, splits: list[tuple[Split, int]]) -> None:
-        """Give every column an id in the dataset and record its place and type in each split."""
-        described = [
-            (split_id, position, name, source_type, reason)
-            for split, split_id in splits
-            for position, (name, source_type, reason) in enumerate(_described(split))
-        ]
-        names = dict.fromkeys(name for _, _, name, _, _ in described)
-        new = [name for name in names if name not in self.columns]
-        self.columns |= {name: column_id for column_id, name in enumerate(new, len(self.columns) + 1)}
-        check_number(self.source, "columns", len(self.columns))
-        if new:
-            self._insert_values(
-                DatasetColumn,
-                [{"dataset_id": self.dataset_id, "column_id": self.columns[name], "name": name} for name in new],
-            )
-        self._insert_values(
-            SplitColumn,
-            [
-                {
-                    "dataset_id": self.dataset_id,
-                    "split_id": split_id,
-                    "column_id": self.columns[name],
-                    "position": position,
-                    "source_type": source_type,
-                    "left_out": reason,
-                }
-                for split_id, position, name, source_type, reason in described
-            ],
-        )
-
-    def _insert_values(self, model: type[Base], rows: list[dict[str, Any]]) -> None:
-        """Insert rows that may be there already, a few hundred a statement."""
-        for first in range(0, len(rows), VALUES_A_STATEMENT):
-            self.connection.execute(
-                upsert(model).values(rows[first : first + VALUES_A_STATEMENT]).on_conflict_do_nothing()
-            )
 
     def _load_split(self, split: Split, split_id: int, *, known: bool) -> dict[str, Any]:
         """Queue a split's new rows for COPY; its counts, by column of `ingest_split`."""
@@ -423,49 +325,6 @@ class _Load:
         copy_in(self.connection, "text", encode.TEXT_COLUMNS, pending.texts)
         copy_in(self.connection, "cell", encode.CELL_COLUMNS, pending.cells)
 
-    def _close(self, splits: list[dict[str, Any]]) -> None:
-        """Write the counts."""
-        key = {"dataset_id": self.dataset_id, "ingest_id": self.ingest_id}
-        counts = ("rows_added", "rows_unchanged", "rows_rejected", "rows_in_source")
-        self.connection.execute(
-            update(IngestSplit)
-            .where(
-                IngestSplit.dataset_id == self.dataset_id,
-                IngestSplit.ingest_id == self.ingest_id,
-                IngestSplit.split_id == bindparam("key_split_id"),
-            )
-            .values({name: bindparam(name) for name in counts} | {"finished_at": func.clock_timestamp()}),
-            [{name: split[name] for name in ("key_split_id", *counts)} for split in splits],
-        )
-        rejections = [
-            key
-            | {
-                "split_id": split["key_split_id"],
-                "source_index": row.source_index,
-                "line": row.line,
-                "column_name": row.column,
-                "reason": row.reason,
-            }
-            for split in splits
-            for row in split["rejected"]
-        ]
-        if rejections:
-            self.connection.execute(insert(IngestRejection), rejections)
-        self.connection.execute(
-            update(Dataset)
-            .where(Dataset.dataset_id == self.dataset_id)
-            .values(last_row_id=self.last_row_id, last_text_id=self.texts.last_id)
-        )
-        self.connection.execute(
-            update(Ingest)
-            .where(Ingest.dataset_id == self.dataset_id, Ingest.ingest_id == self.ingest_id)
-            .values(
-                texts_added=self.receipt.texts_added,
-                cells_added=self.receipt.cells_added,
-                finished_at=func.clock_timestamp(),
-            )
-        )
-
 
 class _Buffers:
     """COPY tuples on their way to the database."""
@@ -490,14 +349,6 @@ def _holding_erased(batch: Batch, names: Sequence[str], split: Split, erased: fr
         if value is not None and text_hash(value) in erased
     }
     return [found[index] for index in sorted(found)]
-
-
-def _described(split: Split) -> Iterator[tuple[str, str, str | None]]:
-    """Name, source type and reason for leaving it out, of every column."""
-    for column in split.columns:
-        yield column.name, column.source_type, None
-    for left_out in split.left_out:
-        yield left_out.name, "", left_out.reason
 
 
 def _add_licence(connection: Connection, source: SourceDataset) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, null, select, text, update
 
 from rebase_db import queue
 from rebase_db.outcomes import Done
@@ -107,7 +107,7 @@ def add_worker(connection: Connection, **values: Any) -> int:
 
 def put_in_state(connection: Connection, of: Queue, item_id: int, state: str, worker_id: int) -> None:
     """Make a row look as if it had come to `state` in its first attempt, held by `worker_id` if it is worked on."""
-    reached = {
+    reached: dict[str, Any] = {
         "state": state,
         "attempt": 0 if state == of.machine.ready else 1,
         "worker_id": worker_id if state == of.machine.working else None,
@@ -115,8 +115,11 @@ def put_in_state(connection: Connection, of: Queue, item_id: int, state: str, wo
         "error": "it broke" if state == "failed" else None,
         "ready_at": NOW,
     }
-    reached |= {name: value if state == "done" else None for name, value in DONE.get(of.name, {}).items()}
+    reached |= {name: value if state == "done" else null() for name, value in DONE.get(of.name, {}).items()}
+    # Back to where the row was before what came of it was written, once and for all.
+    connection.execute(text("SET LOCAL session_replication_role = replica"))
     connection.execute(update(of.table).where(of.key == item_id).values(reached))
+    connection.execute(text("SET LOCAL session_replication_role = origin"))
 
 
 def read(connection: Connection, of: Queue, item_id: int) -> Row:
