@@ -146,6 +146,11 @@ ALTER TABLE training_set ADD CONSTRAINT training_set_successor_check CHECK (succ
 ALTER TABLE example DROP CONSTRAINT example_not_empty_check;
 ALTER TABLE example ADD CONSTRAINT example_not_empty_check CHECK (CASE WHEN erased_by IS NULL THEN input <> '' AND output <> '' ELSE input = '' AND output = '' AND rationale IS NULL END);
 
+-- The same training on another set of the same content is another run.
+ALTER TABLE training_run DROP CONSTRAINT training_run_run_key_key;
+ALTER TABLE training_run ADD CONSTRAINT training_run_training_set_id_run_key_key UNIQUE (training_set_id, run_key);
+DROP INDEX training_run_training_set_id_idx;
+
 -- Retracted rows are neither claimed nor counted.
 DROP INDEX retrieval_link_retrieved_idx;
 CREATE INDEX retrieval_link_retrieved_idx ON retrieval_link (task_version_id, encoder_id, ready_at, rank) WHERE state = 'retrieved' AND displaced_by IS NULL AND retracted_at IS NULL;
@@ -403,6 +408,13 @@ DROP TRIGGER worker_no_update ON worker;
 CREATE TRIGGER worker_no_update BEFORE UPDATE OF worker_id, host, pid, code_version, stages, concurrency, started_at, seal ON worker FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
 CREATE FUNCTION seal_dataset() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.licence IS NOT NULL AND NEW.licence IS DISTINCT FROM OLD.licence
+            OR OLD.seal <> sha256(record_send(ROW(NEW.dataset_id, NEW.name, NEW.uri, OLD.licence, NEW.description_text_id, NEW.description_given, NEW.created_at)))
+        THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     NEW.seal := sha256(record_send(ROW(NEW.dataset_id, NEW.name, NEW.uri, NEW.licence, NEW.description_text_id, NEW.description_given, NEW.created_at)));
     RETURN NEW;
 END $$;
@@ -427,12 +439,26 @@ END $$;
 CREATE TRIGGER split_column_seal BEFORE INSERT ON split_column FOR EACH ROW EXECUTE FUNCTION seal_split_column();
 CREATE FUNCTION seal_ingest() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.finished_at IS NOT NULL
+            OR OLD.seal <> sha256(record_send(ROW(NEW.dataset_id, NEW.ingest_id, OLD.texts_added, OLD.cells_added, NEW.code_version, NEW.created_at, OLD.finished_at)))
+        THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     NEW.seal := sha256(record_send(ROW(NEW.dataset_id, NEW.ingest_id, NEW.texts_added, NEW.cells_added, NEW.code_version, NEW.created_at, NEW.finished_at)));
     RETURN NEW;
 END $$;
 CREATE TRIGGER ingest_seal BEFORE INSERT OR UPDATE OF texts_added, cells_added, finished_at ON ingest FOR EACH ROW EXECUTE FUNCTION seal_ingest();
 CREATE FUNCTION seal_ingest_split() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.finished_at IS NOT NULL
+            OR OLD.seal <> sha256(record_send(ROW(NEW.dataset_id, NEW.ingest_id, NEW.split_id, NEW.revision, NEW.max_rows, OLD.rows_in_source, OLD.rows_added, OLD.rows_unchanged, OLD.rows_rejected, OLD.finished_at)))
+        THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     NEW.seal := sha256(record_send(ROW(NEW.dataset_id, NEW.ingest_id, NEW.split_id, NEW.revision, NEW.max_rows, NEW.rows_in_source, NEW.rows_added, NEW.rows_unchanged, NEW.rows_rejected, NEW.finished_at)));
     RETURN NEW;
 END $$;
@@ -445,6 +471,13 @@ END $$;
 CREATE TRIGGER ingest_rejection_seal BEFORE INSERT ON ingest_rejection FOR EACH ROW EXECUTE FUNCTION seal_ingest_rejection();
 CREATE FUNCTION seal_source_row() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL
+            OR OLD.seal <> sha256(record_send(ROW(NEW.dataset_id, NEW.row_id, NEW.ingest_id, NEW.split_id, NEW.source_index, NEW.source_key, OLD.content, NEW.content_hash, OLD.erased_by)))
+        THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     NEW.seal := sha256(record_send(ROW(NEW.dataset_id, NEW.row_id, NEW.ingest_id, NEW.split_id, NEW.source_index, NEW.source_key, NEW.content, NEW.content_hash, NEW.erased_by)));
     RETURN NEW;
 END $$;
@@ -487,6 +520,13 @@ END $$;
 CREATE TRIGGER task_vector_seal BEFORE INSERT ON task_vector FOR EACH ROW EXECUTE FUNCTION seal_task_vector();
 CREATE FUNCTION seal_retrieval() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.rows_scored IS NOT NULL AND NEW.rows_scored IS DISTINCT FROM OLD.rows_scored OR OLD.rows_entered IS NOT NULL AND NEW.rows_entered IS DISTINCT FROM OLD.rows_entered OR OLD.rows_kept IS NOT NULL AND NEW.rows_kept IS DISTINCT FROM OLD.rows_kept OR OLD.rows_displaced IS NOT NULL AND NEW.rows_displaced IS DISTINCT FROM OLD.rows_displaced OR OLD.mirrors_left_out IS NOT NULL AND NEW.mirrors_left_out IS DISTINCT FROM OLD.mirrors_left_out OR OLD.cutoff_score IS NOT NULL AND NEW.cutoff_score IS DISTINCT FROM OLD.cutoff_score OR OLD.retractions_seen IS NOT NULL AND NEW.retractions_seen IS DISTINCT FROM OLD.retractions_seen
+            OR OLD.seal <> sha256(record_send(ROW(NEW.retrieval_id, NEW.task_version_id, NEW.encoder_id, NEW.top_n, NEW.scoring, NEW.mirrors, NEW.created_at, OLD.rows_scored, OLD.rows_entered, OLD.rows_kept, OLD.rows_displaced, OLD.mirrors_left_out, OLD.cutoff_score, OLD.retractions_seen)))
+        THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     NEW.seal := sha256(record_send(ROW(NEW.retrieval_id, NEW.task_version_id, NEW.encoder_id, NEW.top_n, NEW.scoring, NEW.mirrors, NEW.created_at, NEW.rows_scored, NEW.rows_entered, NEW.rows_kept, NEW.rows_displaced, NEW.mirrors_left_out, NEW.cutoff_score, NEW.retractions_seen)));
     RETURN NEW;
 END $$;
@@ -523,12 +563,26 @@ END $$;
 CREATE TRIGGER prompt_seal BEFORE INSERT ON prompt FOR EACH ROW EXECUTE FUNCTION seal_prompt();
 CREATE FUNCTION seal_generation() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL
+            OR OLD.seal <> sha256(record_send(ROW(NEW.generation_id, NEW.link_id, NEW.attempt, NEW.reading, NEW.cuts, NEW.reused_from, OLD.erased_by, NEW.teacher_id, NEW.prompt_id, NEW.worker_id, NEW.prompt_hash, OLD.raw_answer, NEW.finish_reason, NEW.response_form, NEW.prompt_tokens, NEW.completion_tokens, NEW.cost, NEW.latency_seconds, NEW.requests, OLD.failures, NEW.maybe_billed, NEW.outcome, OLD.reason, NEW.created_at)))
+        THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     NEW.seal := sha256(record_send(ROW(NEW.generation_id, NEW.link_id, NEW.attempt, NEW.reading, NEW.cuts, NEW.reused_from, NEW.erased_by, NEW.teacher_id, NEW.prompt_id, NEW.worker_id, NEW.prompt_hash, NEW.raw_answer, NEW.finish_reason, NEW.response_form, NEW.prompt_tokens, NEW.completion_tokens, NEW.cost, NEW.latency_seconds, NEW.requests, NEW.failures, NEW.maybe_billed, NEW.outcome, NEW.reason, NEW.created_at)));
     RETURN NEW;
 END $$;
 CREATE TRIGGER generation_seal BEFORE INSERT OR UPDATE OF raw_answer, reason, failures, erased_by ON generation FOR EACH ROW EXECUTE FUNCTION seal_generation();
 CREATE FUNCTION seal_example() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL
+            OR OLD.seal <> sha256(record_send(ROW(NEW.example_id, NEW.generation_id, NEW.link_id, OLD.input, OLD.output, OLD.rationale, NEW.content_hash, NEW.created_at, OLD.erased_by)))
+        THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     NEW.seal := sha256(record_send(ROW(NEW.example_id, NEW.generation_id, NEW.link_id, NEW.input, NEW.output, NEW.rationale, NEW.content_hash, NEW.created_at, NEW.erased_by)));
     RETURN NEW;
 END $$;
@@ -547,12 +601,26 @@ END $$;
 CREATE TRIGGER check_definition_seal BEFORE INSERT ON check_definition FOR EACH ROW EXECUTE FUNCTION seal_check_definition();
 CREATE FUNCTION seal_judgement() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL
+            OR OLD.seal <> sha256(record_send(ROW(NEW.judgement_id, NEW.example_id, NEW.points, OLD.erased_by, NEW.teacher_id, NEW.prompt_id, NEW.worker_id, NEW.prompt_hash, OLD.raw_answer, NEW.finish_reason, NEW.response_form, NEW.prompt_tokens, NEW.completion_tokens, NEW.cost, NEW.latency_seconds, NEW.requests, OLD.failures, NEW.maybe_billed, NEW.outcome, OLD.reason, NEW.created_at)))
+        THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     NEW.seal := sha256(record_send(ROW(NEW.judgement_id, NEW.example_id, NEW.points, NEW.erased_by, NEW.teacher_id, NEW.prompt_id, NEW.worker_id, NEW.prompt_hash, NEW.raw_answer, NEW.finish_reason, NEW.response_form, NEW.prompt_tokens, NEW.completion_tokens, NEW.cost, NEW.latency_seconds, NEW.requests, NEW.failures, NEW.maybe_billed, NEW.outcome, NEW.reason, NEW.created_at)));
     RETURN NEW;
 END $$;
 CREATE TRIGGER judgement_seal BEFORE INSERT OR UPDATE OF raw_answer, reason, failures, erased_by ON judgement FOR EACH ROW EXECUTE FUNCTION seal_judgement();
 CREATE FUNCTION seal_check_result() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL
+            OR OLD.seal <> sha256(record_send(ROW(NEW.check_result_id, NEW.example_id, NEW.check_id, NEW.verdict, NEW.score, OLD.evidence, NEW.other_example_id, NEW.judgement_id, NEW.created_at, OLD.erased_by)))
+        THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     NEW.seal := sha256(record_send(ROW(NEW.check_result_id, NEW.example_id, NEW.check_id, NEW.verdict, NEW.score, NEW.evidence, NEW.other_example_id, NEW.judgement_id, NEW.created_at, NEW.erased_by)));
     RETURN NEW;
 END $$;
@@ -565,6 +633,13 @@ END $$;
 CREATE TRIGGER budget_seal BEFORE INSERT ON budget FOR EACH ROW EXECUTE FUNCTION seal_budget();
 CREATE FUNCTION seal_reservation() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.settled_at IS NOT NULL
+            OR OLD.seal <> sha256(record_send(ROW(NEW.reservation_id, NEW.task_id, NEW.worker_id, NEW.link_id, NEW.attempt, NEW.cost, NEW.tokens, OLD.settled_at, OLD.spent_cost, OLD.spent_tokens, OLD.presumed, NEW.created_at)))
+        THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     NEW.seal := sha256(record_send(ROW(NEW.reservation_id, NEW.task_id, NEW.worker_id, NEW.link_id, NEW.attempt, NEW.cost, NEW.tokens, NEW.settled_at, NEW.spent_cost, NEW.spent_tokens, NEW.presumed, NEW.created_at)));
     RETURN NEW;
 END $$;
@@ -583,6 +658,13 @@ END $$;
 CREATE TRIGGER training_set_member_seal BEFORE INSERT ON training_set_member FOR EACH ROW EXECUTE FUNCTION seal_training_set_member();
 CREATE FUNCTION seal_training_run() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.environment IS NOT NULL AND NEW.environment IS DISTINCT FROM OLD.environment OR OLD.artifact_path IS NOT NULL AND NEW.artifact_path IS DISTINCT FROM OLD.artifact_path OR OLD.artifact_hash IS NOT NULL AND NEW.artifact_hash IS DISTINCT FROM OLD.artifact_hash
+            OR OLD.seal <> sha256(record_send(ROW(NEW.training_run_id, NEW.training_set_id, NEW.student, NEW.base, NEW.base_revision, NEW.base_weights_hash, NEW.hyperparameters, NEW.seed, NEW.code_version, NEW.run_key, NEW.created_at, OLD.environment, OLD.artifact_path, OLD.artifact_hash)))
+        THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     NEW.seal := sha256(record_send(ROW(NEW.training_run_id, NEW.training_set_id, NEW.student, NEW.base, NEW.base_revision, NEW.base_weights_hash, NEW.hyperparameters, NEW.seed, NEW.code_version, NEW.run_key, NEW.created_at, NEW.environment, NEW.artifact_path, NEW.artifact_hash)));
     RETURN NEW;
 END $$;
@@ -619,6 +701,13 @@ END $$;
 CREATE TRIGGER prediction_seal BEFORE INSERT ON prediction FOR EACH ROW EXECUTE FUNCTION seal_prediction();
 CREATE FUNCTION seal_retraction() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.undone_at IS NOT NULL AND NEW.undone_at IS DISTINCT FROM OLD.undone_at OR OLD.undo_reason IS NOT NULL AND NEW.undo_reason IS DISTINCT FROM OLD.undo_reason OR OLD.erased_at IS NOT NULL AND NEW.erased_at IS DISTINCT FROM OLD.erased_at
+            OR OLD.seal <> sha256(record_send(ROW(NEW.retraction_id, NEW.kind, NEW.target, NEW.reason, NEW.mirrors, NEW.asked_by, NEW.code_version, NEW.created_at, OLD.undone_at, OLD.undo_reason, OLD.erased_at)))
+        THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     NEW.seal := sha256(record_send(ROW(NEW.retraction_id, NEW.kind, NEW.target, NEW.reason, NEW.mirrors, NEW.asked_by, NEW.code_version, NEW.created_at, NEW.undone_at, NEW.undo_reason, NEW.erased_at)));
     RETURN NEW;
 END $$;
@@ -655,12 +744,26 @@ END $$;
 CREATE TRIGGER published_example_seal BEFORE INSERT ON published_example FOR EACH ROW EXECUTE FUNCTION seal_published_example();
 CREATE FUNCTION seal_likely_source() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL
+            OR OLD.seal <> sha256(record_send(ROW(NEW.published_example_id, NEW.dataset_id, NEW.row_id, NEW.method, NEW.confidence, OLD.evidence, NEW.created_at, OLD.erased_by)))
+        THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     NEW.seal := sha256(record_send(ROW(NEW.published_example_id, NEW.dataset_id, NEW.row_id, NEW.method, NEW.confidence, NEW.evidence, NEW.created_at, NEW.erased_by)));
     RETURN NEW;
 END $$;
 CREATE TRIGGER likely_source_seal BEFORE INSERT OR UPDATE OF evidence, erased_by ON likely_source FOR EACH ROW EXECUTE FUNCTION seal_likely_source();
 CREATE FUNCTION seal_event() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL
+            OR OLD.seal <> sha256(record_send(ROW(NEW.event_id, NEW.queue, NEW.item_id, NEW.attempt, NEW.from_state, NEW.to_state, NEW.event, NEW.worker_id, OLD.detail, NEW.at, OLD.erased_by)))
+        THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     NEW.seal := sha256(record_send(ROW(NEW.event_id, NEW.queue, NEW.item_id, NEW.attempt, NEW.from_state, NEW.to_state, NEW.event, NEW.worker_id, NEW.detail, NEW.at, NEW.erased_by)));
     RETURN NEW;
 END $$;

@@ -1353,9 +1353,6 @@ BEGIN
         SELECT start.key, found.kind, found.key, found.role, found.others
         FROM unnest(of_keys) AS start (key)
         CROSS JOIN LATERAL (
-            (SELECT 'set', CAST(training_set_id AS text), CAST('its successor' AS text), CAST(NULL AS bigint) FROM training_set WHERE successor_of = CAST(start.key AS bigint) ORDER BY training_set_id LIMIT most) UNION ALL
-            (SELECT 'set', NULL, NULL, count(*) FROM (SELECT FROM training_set WHERE successor_of = CAST(start.key AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
-            UNION ALL
             (SELECT 'run', CAST(training_run_id AS text), CAST(NULL AS text), CAST(NULL AS bigint) FROM training_run WHERE training_set_id = CAST(start.key AS bigint) ORDER BY training_run_id LIMIT most) UNION ALL
             (SELECT 'run', NULL, NULL, count(*) FROM (SELECT FROM training_run WHERE training_set_id = CAST(start.key AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
         ) AS found (kind, key, role, others);
@@ -1473,8 +1470,6 @@ BEGIN
             (SELECT 'example', NULL, NULL, total - most FROM (SELECT size FROM training_set WHERE training_set_id = CAST(start.key AS bigint)) AS counted (total) WHERE total > most)
             UNION ALL
             (SELECT 'task', CAST(task_id AS text), CAST(NULL AS text), CAST(NULL AS bigint) FROM training_set INNER JOIN task_version USING (task_version_id) WHERE training_set_id = CAST(start.key AS bigint))
-            UNION ALL
-            (SELECT 'set', CAST(successor_of AS text), CAST('its successor' AS text), CAST(NULL AS bigint) FROM training_set WHERE training_set_id = CAST(start.key AS bigint) AND successor_of IS NOT NULL)
         ) AS found (kind, key, role, others);
     WHEN 'run' THEN RETURN QUERY
         SELECT start.key, found.kind, found.key, found.role, found.others
@@ -1612,8 +1607,12 @@ BEGIN
         INNER JOIN retrieval_link AS link ON link.link_id = example.link_id
         WHERE example_id = ANY(numbers);
     WHEN 'set' THEN RETURN QUERY
-        SELECT CAST(training_set_id AS text), 'set:' || name, concat(size, ' examples')
-        FROM training_set WHERE training_set_id = ANY(numbers);
+        SELECT
+            CAST(made.training_set_id AS text), 'set:' || made.name,
+            concat(made.size, ' examples', ', successor of set:' || before.name)
+        FROM training_set AS made
+        LEFT JOIN training_set AS before ON before.training_set_id = made.successor_of
+        WHERE made.training_set_id = ANY(numbers);
     WHEN 'run' THEN RETURN QUERY
         SELECT CAST(training_run_id AS text), 'run:' || training_run_id, concat_ws(', ', state, student, base)
         FROM training_run WHERE training_run_id = ANY(numbers);

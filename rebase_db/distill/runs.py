@@ -104,10 +104,11 @@ def request_run(
             run_key=key,
             state="waiting",
         )
-        .on_conflict_do_nothing(index_elements=["run_key"])
+        .on_conflict_do_nothing(index_elements=["training_set_id", "run_key"])
     )
-    revive(connection, queue.DISTILL, ("failed", "cancelled"), TrainingRun.run_key == key)
-    return connection.execute(select(TrainingRun.training_run_id).where(TrainingRun.run_key == key)).scalar_one()
+    same = (TrainingRun.training_set_id == training_set_id) & (TrainingRun.run_key == key)
+    revive(connection, queue.DISTILL, ("failed", "cancelled"), same)
+    return connection.execute(select(TrainingRun.training_run_id).where(same)).scalar_one()
 
 
 def read_run(connection: Connection, training_run_id: int) -> RunRequest:

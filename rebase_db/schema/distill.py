@@ -59,7 +59,7 @@ class TrainingSetMember(Base):
 
 
 class TrainingRun(JobColumns, Base):
-    """A student trained on a training set. `run_key` (tag `training_run/v1`) is over all that decides the outcome."""
+    """A student trained on a training set. `run_key` (tag `training_run/v1`) is over all that decides the weights."""
 
     __tablename__ = "training_run"
 
@@ -72,20 +72,21 @@ class TrainingRun(JobColumns, Base):
     hyperparameters: Mapped[Any]
     seed: Mapped[int]
     code_version: Mapped[str]
-    run_key: Mapped[Digest] = mapped_column(unique=True)
+    run_key: Mapped[Digest]
     created_at: Mapped[CreatedAt]
     environment: Mapped[Any | None]
     artifact_path: Mapped[str | None]
     artifact_hash: Mapped[Digest | None]
 
     __table_args__ = (
+        # Not by the key alone: sets of the same content may be of different rows, and a run's are those of its set.
+        UniqueConstraint("training_set_id", "run_key"),
         CheckConstraint("(state = 'done') = (artifact_hash IS NOT NULL)", name="done_has_artifact"),
         CheckConstraint("(artifact_hash IS NULL) = (artifact_path IS NULL)", name="artifact"),
         *digest_check("base_weights_hash", "run_key", "artifact_hash"),
         *job_checks(JOB),
         Index("training_run_waiting_idx", "training_run_id", postgresql_where=text("state = 'waiting'")),
         Index("training_run_running_idx", "worker_id", postgresql_where=text("state = 'running'")),
-        Index(None, "training_set_id"),
     )
 
 

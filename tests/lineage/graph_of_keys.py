@@ -46,8 +46,6 @@ class KeyGraph:
             self._add("retrieval", row["entered_by"], "link", row["link_id"])
         for row in self._rows("training_set"):
             self._add("task", tasks[row["task_version_id"]], "set", row["training_set_id"])
-            if row["successor_of"] is not None:
-                self._add("set", row["successor_of"], "set", row["training_set_id"])
 
     def _read_calls(self) -> None:
         for row in self._rows("generation"):

@@ -97,7 +97,7 @@ class DistillStage:
                 base=run.base,
                 hyperparameters=Hyperparameters.from_dict(run.hyperparameters),
                 # Of this attempt alone: a worker that lost the run may still be writing its own.
-                folder=settings.artifacts() / f"{run.run_key.hex()[:16]}-{claim.attempt}",
+                folder=settings.artifacts() / f"{run.run_key.hex()[:16]}-{training_run_id}-{claim.attempt}",
                 on_metric=on_metric,
                 should_stop=self.stopping.is_set,
             )

@@ -97,8 +97,12 @@ BEGIN
         INNER JOIN retrieval_link AS link ON link.link_id = example.link_id
         WHERE example_id = ANY(numbers);
     WHEN 'set' THEN RETURN QUERY
-        SELECT CAST(training_set_id AS text), 'set:' || name, concat(size, ' examples')
-        FROM training_set WHERE training_set_id = ANY(numbers);
+        SELECT
+            CAST(made.training_set_id AS text), 'set:' || made.name,
+            concat(made.size, ' examples', ', successor of set:' || before.name)
+        FROM training_set AS made
+        LEFT JOIN training_set AS before ON before.training_set_id = made.successor_of
+        WHERE made.training_set_id = ANY(numbers);
     WHEN 'run' THEN RETURN QUERY
         SELECT CAST(training_run_id AS text), 'run:' || training_run_id, concat_ws(', ', state, student, base)
         FROM training_run WHERE training_run_id = ANY(numbers);

@@ -131,7 +131,6 @@ EDGES = (
         parents=Parents("position", "SELECT size FROM training_set WHERE training_set_id = {0}"),
     ),
     Edge("task", "set", "training_set INNER JOIN task_version USING (task_version_id)", order="training_set_id"),
-    Edge("set", "set", "training_set", parent=("successor_of",), role="'its successor'", order="training_set_id"),
     Edge("set", "run", "training_run", order="training_run_id"),
     Edge("run", "evaluation", "evaluation", order="evaluation_id"),
     Edge("benchmark", "evaluation", "evaluation", order="evaluation_id"),
