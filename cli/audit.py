@@ -194,11 +194,19 @@ def _lines(receipt: ImportReceipt) -> list[str]:
         lines.append(f"{receipt.examples:,} examples: {', '.join(parts)}.")
     if receipt.unknown:
         lines.append(f"{receipt.unknown:,} references lead to no row in the database; they are kept as they are.")
+    return lines + _order(receipt)
+
+
+def _order(receipt: ImportReceipt) -> list[str]:
+    from rebase_db.audit.place import LIKELY
+
+    if receipt.order is not None and receipt.order >= LIKELY:
+        return [f"That they are in the order of the ranking has a probability of {receipt.order:.3f}."]
     if receipt.order is not None:
-        lines.append(f"That they are in the order of the ranking has a probability of {receipt.order:.3f}.")
-    elif receipt.ranked and receipt.examples > receipt.stated:
-        lines.append("They are too many to be aligned by their order: only their own texts were compared.")
-    return lines
+        return ["Nothing shows that they are in the order of the ranking: only their own texts count."]
+    if receipt.ranked and receipt.examples > receipt.stated:
+        return ["They are too many to be aligned by their order: only their own texts were compared."]
+    return []
 
 
 def add_to(app: typer.Typer) -> None:

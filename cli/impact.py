@@ -44,7 +44,7 @@ def impact(
 
 
 def _show(reference: str, found: Impact) -> None:
-    from cli.output import data, table
+    from cli.output import confidence, data, table
 
     counts = [
         ("rows", found.rows, f"{found.rows_retrieved:,} of them retrieved for a task"),
@@ -85,7 +85,7 @@ def _show(reference: str, found: Impact) -> None:
         table(
             ["published", "likely from here", "of", "stated", "best confidence"],
             [
-                [each.name, each.examples, each.size, each.stated, f"{each.best_confidence:.2f}"]
+                [each.name, each.examples, each.size, each.stated, confidence(each.best_confidence)]
                 for each in found.published
             ],
             numbers=["likely from here", "of", "stated", "best confidence"],

@@ -106,7 +106,7 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for column, value in found["content"].items():
         yield f"  {column}", _short(value, 300)
     for mirror in found["mirrors"]:
-        yield "mirrored by", f"{mirror['dataset']} row {mirror['source_index']}"
+        yield "mirrored by", mirror["row"]
     yield from _went_lines(found["went"])
 
 

@@ -72,6 +72,7 @@ task.add_to(app)
 stages.add_to(app)
 spending.add_to(app)
 checks.add_to(app)
+stages.add_later_to(app)
 lineage.add_to(app)
 audit.add_to(app)
 verify.add_to(app)
@@ -97,6 +98,15 @@ def main() -> None:
 
         complain(error)
         sys.exit(error.exit_code)
+    except Exception as error:
+        from cli.output import complain
+        from rebase_db.database.refusal import refusal
+
+        refused = None if _show.traceback else refusal(error)
+        if refused is None:
+            raise
+        complain(refused)
+        sys.exit(refused.exit_code)
 
 
 if __name__ == "__main__":

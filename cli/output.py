@@ -94,6 +94,11 @@ def _shown(value: object) -> object:
     return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, dt.datetime) else value
 
 
+def confidence(value: float) -> str:
+    """A confidence in two digits, of which 1.00 and 0.00 are only what is certain."""
+    return f"{value if value in (0, 1) else min(max(value, 0.01), 0.99):.2f}"
+
+
 def duration(seconds: float | None) -> str:
     """A length of time in its two largest units, `3 min 5 s`; empty for None."""
     if seconds is None:

@@ -203,13 +203,19 @@ def _finish(engine: Engine, report: Report, number: int, as_json: bool) -> None:
     rewritten: Rewritten = rewrite_tables(engine, number)
     _emit(report, as_json=as_json, erasure="Erased")
     if rewritten.complete:
-        talk.print(f"Erased by retraction {number}; the tables hold nothing of it any more.")
+        kept = report.to_erase.texts_kept
+        stays = f" Of its texts {kept:,} had to stay, see above." if kept else ""
+        talk.print(f"Erased by retraction {number}, from the files of the tables too.{stays}", soft_wrap=True)
         return
-    held = f" Sessions that still see the old rows: {', '.join(rewritten.held_up_by)}." if rewritten.held_up_by else ""
-    left = f" Tables that others would not let go of: {', '.join(rewritten.left)}." if rewritten.left else ""
+    held = f" Who may still see the old rows: {', '.join(rewritten.held_up_by)}." if rewritten.held_up_by else ""
+    left = (
+        f" Tables that are in use, or not this user's to write anew: {', '.join(rewritten.left)}."
+        if rewritten.left
+        else ""
+    )
     raise RetractionError(
         f"Retraction {number} is erased, but the old bytes may still be in the files of the tables.{held}{left}",
-        hint=f"Run `rebase retract erase {number}` when they are gone: it does the rest.",
+        hint=f"Run `rebase retract erase {number}` when they are gone, as the owner of the database: it does the rest.",
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from cli.output import data, talk
+from cli.output import confidence, data, talk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ def show_report(report: Report, *, erasure: str | None = None, on_stderr: bool =
     console = talk if on_stderr else data
     for line in _head(report):
         console.print(Text(line), soft_wrap=True)
-    for title, rows, columns in _sections(report):
+    for title, rows, columns in _sections(report, stands=report.record.undone_at is None):
         console.print()
         console.print(Text(title, style="bold"), soft_wrap=True)
         for line in _aligned(columns, rows):
@@ -70,13 +70,14 @@ def _judged(judgements: int) -> str:
     return f" and judged by {judgements:,}" if judgements else ""
 
 
-def _sections(report: Report) -> Iterator[Section]:
+def _sections(report: Report, *, stands: bool) -> Iterator[Section]:
+    """What there is to say; of a retraction that was taken back only what is covered, not what follows from that."""
     if report.datasets:
         rows = [
             (
                 each.dataset,
                 each.licence,
-                f"{each.rows:,} of {each.rows_there:,}{', and all that might come' if each.whole else ''}",
+                f"{each.rows:,} of {each.rows_there:,}{', and all that might come' if each.whole and stands else ''}",
                 f"{each.rows_retracted_otherwise:,}" if each.rows_retracted_otherwise else "",
             )
             for each in report.datasets
@@ -84,7 +85,7 @@ def _sections(report: Report) -> Iterator[Section]:
         yield "Datasets", rows, ("dataset", "licence", "rows", "also retracted otherwise")
     if report.tasks:
         yield (
-            "Rankings that lose rows",
+            "Rankings that lose rows" if stands else "Rankings with such rows",
             [
                 (each.task, f"{each.links:,}", f"{each.accepted:,}", f"{each.waiting:,}", f"{each.in_hand:,}")
                 for each in report.tasks
@@ -101,15 +102,22 @@ def _sections(report: Report) -> Iterator[Section]:
         )
     if others:
         yield (
-            "Training runs without a model (refused when they are begun, unless they run already)",
+            "Training runs without a model"
+            + (" (refused when they are begun, unless they run already)" if stands else ""),
             [(*_run(each), each.state) for each in others],
             ("run", "set", "examples", "share", "state"),
         )
     if report.sets:
         yield (
-            "Frozen sets that contain them; they stay, and are not trained on again",
+            "Frozen sets that contain them" + ("; they stay, and are not trained on again" if stands else ""),
             [
-                (each.name, each.task, f"{each.examples:,} of {each.size:,}", f"{each.share:.1%}", each.successor or "")
+                (
+                    each.name,
+                    each.task,
+                    f"{each.examples:,} of {each.size:,}",
+                    f"{each.share:.1%}",
+                    each.successor or ("nothing is left of it" if each.left == 0 else ""),
+                )
                 for each in report.sets
             ],
             ("set", "task", "examples", "share", "clean successor"),
@@ -129,7 +137,7 @@ def _sections(report: Report) -> Iterator[Section]:
                     each.task,
                     f"{each.stated:,}",
                     f"{each.guessed:,}",
-                    "" if each.surest_guess is None else f"{each.surest_guess:.2f}",
+                    "" if each.surest_guess is None else confidence(each.surest_guess),
                     f"{each.ranks:,}",
                 )
                 for each in report.published
@@ -148,22 +156,27 @@ def _scores(run: AffectedRun) -> str:
 
 def _erased(report: Report) -> Iterator[str]:
     erasure = report.to_erase
-    if erasure.rows == erasure.texts == erasure.examples == erasure.calls == 0:
+    again = erasure.rows == erasure.texts == erasure.examples == erasure.calls == 0
+    if again:
         yield "nothing that was not erased before"
-        return
-    yield f"{_counted(erasure.rows, 'row')}, {_counted(erasure.texts, 'text')}, {_counted(erasure.vectors, 'vector')}"
+    else:
+        counts = ((erasure.rows, "row"), (erasure.texts, "text"), (erasure.vectors, "vector"))
+        yield ", ".join(_counted(number, what) for number, what in counts)
     if erasure.texts_kept:
         yield (
             f"but not {_counted(erasure.texts_kept, 'text')} of theirs: other rows of the dataset have the same, or"
             " it is the dataset's description"
         )
+    if again:
+        return
     yield (
         f"the words of {_counted(erasure.calls, 'answer')}, {_counted(erasure.examples, 'example')} and "
         f"{_counted(erasure.judgements, 'judgement')}, and what checks and events quote of them"
     )
     models = [each.artifact_path for each in report.runs if each.artifact_path is not None]
-    yield "Out of reach are backups, the server's log (WAL) and what was exported" + (
-        ", and these models:" if models else ""
+    yield (
+        "Out of reach are the same words where others have them (rows of other datasets, benchmarks, published data),"
+        " backups, logs, what was exported" + (", and these models:" if models else "")
     )
     yield from (f"  {each}" for each in models)
 

@@ -135,6 +135,11 @@ def evaluate(task: TaskName, run: Annotated[int, typer.Option(help="The training
 
 
 def add_to(app: typer.Typer) -> None:
-    """Register the commands."""
-    for command in (retrieve, freeze, distill, evaluate):
+    """Register the command that comes before the teacher's."""
+    app.command(rich_help_panel="Steps of a task")(retrieve)
+
+
+def add_later_to(app: typer.Typer) -> None:
+    """Register those that come after examples are made and checked."""
+    for command in (freeze, distill, evaluate):
         app.command(rich_help_panel="Steps of a task")(command)

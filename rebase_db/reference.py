@@ -49,6 +49,7 @@ UNKNOWN_LICENCE = "unknown"
 
 _OTHER_WORDS = {"license": "licence", "generation": "call", "ingest": "load"}
 _MOST = 2**63 - 1
+_MOST_DIGITS = 100
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ def parse(text: str, kinds: Sequence[str] = tuple(FORMS)) -> Reference:
     Raises:
         UnknownNameError: It is no reference, or one of another kind.
     """
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise UnknownNameError(f"{text!r} has bytes that are no UTF-8, as no name here does.")
     kind, colon, key = text.strip().partition(":")
     kind, key = _OTHER_WORDS.get(kind.lower(), kind.lower()), key.strip()
     ways = ", ".join(FORMS[each] for each in kinds)
@@ -229,5 +232,5 @@ def _no_number(what: str, number: str, low: int | None, high: int | None) -> Unk
 
 
 def _number(text: str) -> int | None:
-    # Not int(): it takes signs, underscores and digits of other scripts.
-    return int(text) if text.isascii() and text.isdigit() else None
+    # Not int(): it takes signs, underscores and digits of other scripts, and raises for thousands of digits.
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None

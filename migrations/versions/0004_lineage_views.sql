@@ -1278,7 +1278,7 @@ BEGIN
             (SELECT 'link', CAST(link_id AS text), CAST(NULL AS text), CAST(NULL AS bigint) FROM retrieval_link WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND row_id = CAST(split_part(start.key, '/', 2) AS bigint) ORDER BY link_id LIMIT most) UNION ALL
             (SELECT 'link', NULL, NULL, count(*) FROM (SELECT FROM retrieval_link WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND row_id = CAST(split_part(start.key, '/', 2) AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
             UNION ALL
-            (SELECT 'published', CAST(published_example_id AS text), CAST(CASE WHEN confidence = 1 THEN 'as its publisher states' ELSE 'likely, a guess: ' || round(CAST(confidence AS numeric), 2) END AS text), CAST(NULL AS bigint) FROM (SELECT dataset_id, row_id, published_example_id, max(confidence) AS confidence FROM likely_source GROUP BY dataset_id, row_id, published_example_id) AS likely WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND row_id = CAST(split_part(start.key, '/', 2) AS bigint) ORDER BY published_example_id LIMIT most) UNION ALL
+            (SELECT 'published', CAST(published_example_id AS text), CAST(CASE WHEN confidence = 1 THEN 'as its publisher states' ELSE 'likely, a guess: ' || least(greatest(round(CAST(confidence AS numeric), 2), 0.01), 0.99) END AS text), CAST(NULL AS bigint) FROM (SELECT dataset_id, row_id, published_example_id, max(confidence) AS confidence FROM likely_source GROUP BY dataset_id, row_id, published_example_id) AS likely WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND row_id = CAST(split_part(start.key, '/', 2) AS bigint) ORDER BY published_example_id LIMIT most) UNION ALL
             (SELECT 'published', NULL, NULL, count(*) FROM (SELECT FROM (SELECT dataset_id, row_id, published_example_id, max(confidence) AS confidence FROM likely_source GROUP BY dataset_id, row_id, published_example_id) AS likely WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND row_id = CAST(split_part(start.key, '/', 2) AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
         ) AS found (kind, key, role, others);
     WHEN 'task' THEN RETURN QUERY
@@ -1497,7 +1497,7 @@ BEGIN
         CROSS JOIN LATERAL (
             (SELECT 'publication', CAST(publication_id AS text), CAST(NULL AS text), CAST(NULL AS bigint) FROM published_example WHERE published_example_id = CAST(start.key AS bigint))
             UNION ALL
-            (SELECT 'row', dataset_id || '/' || row_id, CAST(CASE WHEN confidence = 1 THEN 'as its publisher states' ELSE 'likely, a guess: ' || round(CAST(confidence AS numeric), 2) END AS text), CAST(NULL AS bigint) FROM (SELECT dataset_id, row_id, published_example_id, max(confidence) AS confidence FROM likely_source GROUP BY dataset_id, row_id, published_example_id) AS likely WHERE published_example_id = CAST(start.key AS bigint) ORDER BY confidence DESC, dataset_id, row_id LIMIT most) UNION ALL
+            (SELECT 'row', dataset_id || '/' || row_id, CAST(CASE WHEN confidence = 1 THEN 'as its publisher states' ELSE 'likely, a guess: ' || least(greatest(round(CAST(confidence AS numeric), 2), 0.01), 0.99) END AS text), CAST(NULL AS bigint) FROM (SELECT dataset_id, row_id, published_example_id, max(confidence) AS confidence FROM likely_source GROUP BY dataset_id, row_id, published_example_id) AS likely WHERE published_example_id = CAST(start.key AS bigint) ORDER BY confidence DESC, dataset_id, row_id LIMIT most) UNION ALL
             (SELECT 'row', NULL, NULL, count(*) FROM (SELECT FROM (SELECT dataset_id, row_id, published_example_id, max(confidence) AS confidence FROM likely_source GROUP BY dataset_id, row_id, published_example_id) AS likely WHERE published_example_id = CAST(start.key AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
         ) AS found (kind, key, role, others);
     ELSE RETURN;
@@ -1559,9 +1559,11 @@ BEGIN
         FROM retrieval INNER JOIN task_version USING (task_version_id) WHERE retrieval_id = ANY(numbers);
     WHEN 'link' THEN RETURN QUERY
         SELECT CAST(link_id AS text), 'link:' || link_id,
+            -- By way of float, since a cast of real to numeric rounds to six digits first.
             concat(
-                'rank ', rank, ' for ', task.name, ', input ', round(CAST(input_score AS numeric), 3), ' by ',
-                input_column.name, ', output ', round(CAST(output_score AS numeric), 3), ' by ', output_column.name, ', ',
+                'rank ', rank, ' for ', task.name,
+                ', input ', round(CAST(CAST(input_score AS float) AS numeric), 3), ' by ', input_column.name,
+                ', output ', round(CAST(CAST(output_score AS float) AS numeric), 3), ' by ', output_column.name, ', ',
                 state, CASE WHEN displaced_by IS NOT NULL THEN ', displaced' END,
                 CASE WHEN retracted_at IS NOT NULL THEN ', retracted' END
             )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 MOST_PAIRS = 50_000_000
-"""Outputs times rows that are aligned by their order, in about 500 MB."""
+"""Outputs times rows that are aligned by their order, in at most some 900 MB."""
 PRIOR_ORDER = 0.3
 """How likely it is, before any text is read, that outputs are in the order of the ranking."""
 MOST_CONFIDENT = 0.999
@@ -132,10 +132,10 @@ def _fit(levels: NDArray[np.int8]) -> tuple[_Model, _Pass]:
     chance, model = _Chance(levels), _Model.of_counts(_COUNTS, _SHOWN)
     passed = _Pass(chance, model)
     for _ in range(_ITERATIONS):
-        model = passed.learn()
-        better = _Pass(chance, model)
-        improved, passed = better.likelihood - passed.likelihood, better
-        if improved < _ENOUGH:
+        model, before = passed.learn(), passed.likelihood
+        del passed  # a pass holds as many numbers as there are pairs
+        passed = _Pass(chance, model)
+        if passed.likelihood - before < _ENOUGH:
             break
     return model, passed
 
@@ -207,7 +207,7 @@ class _Pass:
         rows = len(last) - 1
         # The last row is one less than its place, so the next row is the place.
         made = self.model.onward * last[:-1] + self.model.over * _further(last)[:-1]
-        for back in range(_MOST_BACK):
+        for back in range(min(_MOST_BACK, rows)):
             made[: rows - back] += _STAY_OR_BACK / _MOST_BACK * last[1 + back :]
         return np.asarray(made + _JUMP * last.sum() / rows)
 
@@ -217,7 +217,7 @@ class _Pass:
         before = self.model.inserted * later / self.scales[output] + _JUMP * ahead.mean()
         before[:-1] += self.model.onward * ahead
         before[:-1] += self.model.over * _further(ahead[::-1])[::-1]
-        for back in range(_MOST_BACK):
+        for back in range(min(_MOST_BACK, len(ahead))):
             before[1 + back :] += _STAY_OR_BACK / _MOST_BACK * ahead[: len(ahead) - back]
         return ahead, before
 

@@ -43,7 +43,9 @@ def drift(subject: Subject) -> Finding | None:
     lines = [_line(one) for one in changes[:_SHOWN]]
     if len(changes) > _SHOWN:
         lines.append(f"… and {len(changes) - _SHOWN:,} more changes; --json lists them all.")
-    sure = f"placed by {_listed(methods)}; mean confidence {mean:.3f}"
+    # Rounded to no certainty that guesses do not have.
+    shown = mean if mean == 1 else min(mean, 0.999)
+    sure = f"placed by {_listed(methods)}; mean confidence {shown:.3f}"
     numbers = {
         "placed": len(placed),
         "unplaced": len(subject.items) - len(placed),

@@ -193,6 +193,7 @@ def _own(connection: Connection, task: str) -> tuple[list[Item], list[RankedRow]
             RetrievalLink.task_version_id == version,
             RetrievalLink.encoder_id == encoder,
             RetrievalLink.displaced_by.is_(None),
+            RetrievalLink.retracted_at.is_(None),
         )
         .order_by(RetrievalLink.rank)
     ).all()

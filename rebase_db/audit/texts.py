@@ -97,7 +97,7 @@ def labels(subject: Subject) -> Finding | None:
     samples = [subject.reference(number) + " ends in no label" for number in without[:SAMPLES]]
     numbers = {"labels": dict(counts), "no_label": len(without), "rare": rare}
     sure = "by the last words of the output"
-    return Finding("labels", sum(counts[label] for label in rare), total, says, sure, [], samples, numbers)
+    return Finding("rare labels", sum(counts[label] for label in rare), total, says, sure, [], samples, numbers)
 
 
 def _ranked(subject: Subject) -> list[Ranked]:

@@ -23,6 +23,8 @@ MIN_PGVECTOR = (0, 8)
 _CONNECTION = {
     "connect_timeout": 10,
     "application_name": "rebase-db",
+    # Seals are over the bytes of texts as the session has them, so it is not for PGCLIENTENCODING to say.
+    "client_encoding": "utf8",
     # A host that vanishes says nothing: without these a connection to it would be waited on for hours.
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -91,16 +93,20 @@ def engine_for(url: str) -> Engine:
         hide_parameters=True,  # an error is kept with its row and may be logged; the row's text must not be in it
         connect_args=_CONNECTION,
     )
-    event.listen(engine, "connect", _limit_idleness)
+    event.listen(engine, "connect", _prepare_session)
     if is_armed(FaultPoint.STATEMENT):
         event.listen(engine, "before_cursor_execute", lambda *_: reach(FaultPoint.STATEMENT))
     return engine
 
 
-def _limit_idleness(connection: psycopg.Connection[Any], _: object) -> None:
-    # By statement, not as a start-up option, which connection poolers refuse.
+def _prepare_session(connection: psycopg.Connection[Any], _: object) -> None:
+    # By statement, not as start-up options, which connection poolers refuse. The driver reads no other style of dates,
+    # and numbers shall come whole; the database's owner may have set something else.
     connection.execute(
-        "SELECT set_config('idle_in_transaction_session_timeout', %s, false)", [f"{IDLE_IN_TRANSACTION_SECONDS}s"]
+        "SELECT set_config('idle_in_transaction_session_timeout', %s, false),"
+        " set_config('DateStyle', 'ISO', false), set_config('IntervalStyle', 'postgres', false),"
+        " set_config('extra_float_digits', '1', false)",
+        [f"{IDLE_IN_TRANSACTION_SECONDS}s"],
     )
     connection.commit()
 

@@ -72,15 +72,26 @@ def _checks(training_set: SetFacts) -> str:
     rows = [[check["name"], check["passed"], check["warned"], check["failed"]] for check in training_set.checks]
     shown = table(["check", "passed", "warned", "failed"], rows)
     found = [
-        f"- **{check['name']}**: {check['warned'] + check['failed']:,} examples share text with a benchmark."
+        f"- **{check['name']}**: {check['warned'] + check['failed']:,} that share text with a benchmark."
         for check in training_set.checks
         if _is_contamination(check["name"]) and check["warned"] + check["failed"]
     ]
+    held = max(
+        (
+            check["passed"] + check["warned"] + check["failed"]
+            for check in training_set.checks
+            if _is_contamination(check["name"])
+        ),
+        default=0,
+    )
+    if not held:
+        return f"No example was held against a benchmark.\n\n{shown}"
+    of = "" if held == training_set.size else f" of {held:,} of {training_set.size:,} examples"
+    # Those registered since nobody has looked for.
+    by = "with the benchmarks that were registered when it was looked for"
     if found:
-        return "\n".join(["Contamination was found:", "", *found, "", shown])
-    looked = any(_is_contamination(check["name"]) for check in training_set.checks)
-    said = "No contamination was found." if looked else "No example was held against a benchmark."
-    return f"{said}\n\n{shown}"
+        return "\n".join([f"Contamination{of} was found {by}:", "", *found, "", shown])
+    return f"No contamination{of} was found {by}.\n\n{shown}"
 
 
 def _is_contamination(name: str) -> bool:

@@ -128,13 +128,18 @@ def export(
         target.refuse_if_there(beside)
     if target.file is None:
         return Exported(_text(connection, subject, form, records=records, folder=None), [], verdict, subject)
-    target.file.parent.mkdir(parents=True, exist_ok=True)
-    # All in a folder of its own first, so that a fault on the way leaves what is there as it was.
-    with tempfile.TemporaryDirectory(dir=target.file.parent, prefix=".export-") as scratch:
-        made = Path(scratch)
-        text = _text(connection, subject, form, records=records, folder=made if beside else None)
-        (made / target.file.name).write_text(text, encoding="utf-8")
-        files = [path.replace(target.file.parent / path.name) for path in sorted(made.iterdir())]
+    try:
+        target.file.parent.mkdir(parents=True, exist_ok=True)
+        # All in a folder of its own first, so that a fault on the way leaves what is there as it was.
+        with tempfile.TemporaryDirectory(dir=target.file.parent, prefix=".export-") as scratch:
+            made = Path(scratch)
+            text = _text(connection, subject, form, records=records, folder=made if beside else None)
+            (made / target.file.name).write_text(text, encoding="utf-8")
+            files = [path.replace(target.file.parent / path.name) for path in sorted(made.iterdir())]
+    except OSError as error:
+        raise RebaseError(
+            f"{target.file} cannot be written: {error.strerror or error}.", hint="Name another place with --output."
+        ) from error
     return Exported(text, files, verdict, subject)
 
 

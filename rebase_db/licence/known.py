@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rebase_db.licence.duty import Duty
 from rebase_db.licence.table import ALIASES, TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +44,19 @@ class Licence:
         asked = read_licence(name).ids
         return bool(asked) and all(any(_is_of(mine, each) for mine in self.ids) for each in asked)
 
+    def is_within(self, names: Sequence[str]) -> bool:
+        """Whether all that is stated here goes by one of the names, so that letting these through lets it through."""
+        if _plain(self.stated) in map(_plain, names):
+            return True
+        let = [each for name in names for each in read_licence(name).ids]
+        read = bool(self.ids) and Duty.UNKNOWN not in self.duties
+        return read and all(any(_is_of(mine, each) for each in let) for mine in self.ids)
+
 
 _NOTHING_STATED = {"", "unknown", "other", "none", "n-a", "na", "unlicensed", "not-specified", "unspecified", "no"}
-_CC = re.compile(r"cc-by(?P<nc>-nc)?(?:-(?P<last>sa|nd))?(?:-(?P<version>\d(?:\.\d)?)(?:-(?P<place>[a-z]{2,3}))?)?")
+_CC = re.compile(
+    r"cc-by(?P<nc>-nc)?(?:-(?P<last>sa|nd))?(?:-(?P<version>\d(?:\.\d)?)(?:-(?P<place>(?!nc|nd|sa)[a-z]{2,3}))?)?"
+)
 _CC_WORDS = {
     "attribution": "by", "share-alike": "sa", "sharealike": "sa", "noncommercial": "nc", "non-commercial": "nc",
     "no-derivatives": "nd", "noderivatives": "nd", "noderivs": "nd", "no-derivs": "nd",
@@ -53,15 +68,19 @@ _LINK_HOSTS = {
 }  # fmt: skip
 _COMMA_VERSION = re.compile(r",\s*(?=(?:version|v\.?)\s*\d)", re.IGNORECASE)
 _OR_LATER = re.compile(r"(?:-or-later|-only|\+)$")
-_SPLIT_ALL = re.compile(r"\s*[,;&]\s*|\s+and\s+", re.IGNORECASE)
-_SPLIT_ANY = re.compile(r"\s+or\s+(?!later\b)", re.IGNORECASE)
+_LISTED = re.compile(r"\s*[,;&]\s*")
+_OR = re.compile(r"\s+or\s+(?!later\b)", re.IGNORECASE)
+_AND = re.compile(r"\s+and\s+", re.IGNORECASE)
+_ABBREVIATED = re.compile(r"(?P<name>[^()]+?)\s*\((?P<short>[^()]*)\)")
+_DEEPEST = 20
+
+_Read = tuple[tuple[str, ...], str | None, frozenset[Duty]]
+_UNREAD: _Read = ((), None, frozenset({Duty.UNKNOWN}))
 
 
 def _plain(text: str) -> str:
     """A name in the hub's spelling: small letters, hyphens, without the words that every licence's name has."""
     words = _WORDS_LEFT_OUT.sub(" ", text.strip().casefold().replace("_", "-").replace("creative commons", "cc"))
-    # An abbreviation after the name, as in `The MIT License (MIT)`.
-    words = re.sub(r"(?<=.)\([^()]*\)\s*$", " ", words)
     words = re.sub(r"[\"'“”()\[\]:]|\.$", " ", words)
     words = re.sub(r"\bv\.?\s*(?=\d)", "", words)
     return re.sub(r"-{2,}", "-", re.sub(r"[\s/]+", "-", words.strip())).strip("-")
@@ -105,6 +124,19 @@ def _creative_commons(name: str) -> tuple[str, str | None, frozenset[Duty]] | No
 
 def _one(text: str) -> tuple[str, str | None, frozenset[Duty]] | None:
     """Identifier, SPDX identifier and duties of a single licence; None where it is not known."""
+    both = _ABBREVIATED.fullmatch(text.strip())
+    if both is None:
+        return _name(text)
+    # An abbreviation, as in `The MIT License (MIT)`. Other words may take back what the name grants.
+    found, short = _name(both["name"]), _name(both["short"])
+    if found is None or short is None:
+        return None
+    if _is_of(found[0], short[0]):
+        return found
+    return short if _is_of(short[0], found[0]) else None
+
+
+def _name(text: str) -> tuple[str, str | None, frozenset[Duty]] | None:
     name = _linked(text) or _plain(text)
     for each in (text.strip().casefold(), name, _OR_LATER.sub("", name)):
         known = ALIASES.get(each, each)
@@ -120,28 +152,63 @@ def read_licence(stated: str | None) -> Licence:
     """What a dataset states of its licence, read; what is not understood asks for the duty `unknown`.
 
     Of several licences joined by a comma or `and` all hold. Of those joined by `or` the user may choose: the one whose
-    duties the others have too, or all of them where none is the lightest.
+    duties the others have too, or all of them where none is the lightest. `AND` binds closer than `OR`, as in SPDX; in
+    small letters `or` binds closer, which leaves no duty out, and a comma always least.
     """
     text = (stated or "").strip()
-    if _plain(text) in _NOTHING_STATED:
-        return Licence(text, (), None, frozenset({Duty.UNKNOWN}))
-    whole = _one(text)
-    if whole is not None:
-        identifier, spdx, duties = whole
-        return Licence(text, (identifier,), spdx, duties)
-    ids: dict[str, None] = {}
-    expressions: list[str | None] = []
-    duties = frozenset()
-    for part in _SPLIT_ALL.split(_COMMA_VERSION.sub(" ", text).strip("()[]")):
-        choices = [_one(choice) for choice in _SPLIT_ANY.split(part.strip("()"))]
-        found = [choice for choice in choices if choice is not None]
-        ids |= dict.fromkeys(identifier for identifier, _, _ in found)
-        duties |= _of_choice([choice for _, _, choice in found], unread=len(found) < len(choices))
-        names = [choice and choice[1] for choice in choices]
-        joined = None if None in names else " OR ".join(filter(None, names))
-        expressions.append(f"({joined})" if joined and len(names) > 1 else joined)
-    spdx = None if None in expressions else " AND ".join(filter(None, expressions))
-    return Licence(text, tuple(ids), spdx.strip("()") if spdx and len(expressions) == 1 else spdx, duties)
+    if _plain(text) in _NOTHING_STATED or text.count("(") > _DEEPEST:
+        return Licence(text, *_UNREAD)
+    return Licence(text, *_read(_COMMA_VERSION.sub(" ", text)))
+
+
+def _read(text: str) -> _Read:
+    text = _unwrapped(text)
+    one = _one(text)
+    if one is not None:
+        return (one[0],), *one[1:]
+    inner = ((_OR, _any), (_AND, _all)) if " AND " in text and " OR " in text else ((_AND, _all), (_OR, _any))
+    for separator, joined in ((_LISTED, _all), *inner):
+        parts = _split(text, separator)
+        if len(parts) > 1:
+            return joined([_read(part) for part in parts])
+    return _UNREAD
+
+
+def _unwrapped(text: str) -> str:
+    """A text without the parentheses or brackets around all of it."""
+    text = text.strip()
+    while text[:1] + text[-1:] in {"()", "[]"}:
+        inner = text[1:-1]
+        if min(accumulate((letter == "(") - (letter == ")") for letter in inner), default=0) < 0:
+            break
+        text = inner.strip()
+    return text
+
+
+def _split(text: str, separator: re.Pattern[str]) -> list[str]:
+    """The parts between separators that are in no parentheses."""
+    parts, start = [], 0
+    for found in separator.finditer(text):
+        before = text[: found.start()]
+        if before.count("(") == before.count(")"):
+            parts.append(text[start : found.start()])
+            start = found.end()
+    return [part for part in (*parts, text[start:]) if part.strip()]
+
+
+def _all(parts: list[_Read]) -> _Read:
+    ids = dict.fromkeys(each for part in parts for each in part[0])
+    spdx = [f"({part[1]})" if part[1] and " OR " in part[1] else part[1] for part in parts]
+    joined = None if None in spdx else " AND ".join(filter(None, spdx))
+    return tuple(ids), joined, frozenset[Duty]().union(*(part[2] for part in parts))
+
+
+def _any(parts: list[_Read]) -> _Read:
+    ids = dict.fromkeys(each for part in parts for each in part[0])
+    spdx = [part[1] for part in parts]
+    joined = None if None in spdx else " OR ".join(filter(None, spdx))
+    read = [part[2] for part in parts if part[0]]
+    return tuple(ids), joined, _of_choice(read, unread=len(read) < len(parts))
 
 
 def _of_choice(choices: list[frozenset[Duty]], *, unread: bool) -> frozenset[Duty]:
@@ -153,9 +220,15 @@ def _of_choice(choices: list[frozenset[Duty]], *, unread: bool) -> frozenset[Dut
     return union | {Duty.UNKNOWN} if unread else union
 
 
+def duty_named(name: str) -> Duty | None:
+    """The duty of this name, in any of its spellings; None where it is none."""
+    plain = _plain(name)
+    return Duty(plain) if plain in set(Duty) else None
+
+
 def is_known(name: str) -> bool:
     """Whether a duty or a licence goes by this name, in any of its spellings."""
-    return _plain(name) in set(Duty) or bool(read_licence(name).ids)
+    return duty_named(name) is not None or bool(read_licence(name).ids)
 
 
 def known_names() -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rebase_db.errors import LicenceError, did_you_mean
 from rebase_db.licence.duty import Duty
-from rebase_db.licence.known import is_known, known_names
+from rebase_db.licence.known import duty_named, is_known, known_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,10 +117,13 @@ def judge(policy: Policy, duties: SetDuties) -> Verdict:
 
 
 def _hits(source: LicensedSource, names: Sequence[str], allow: Sequence[str]) -> tuple[str, ...]:
-    duties = {name for name in allow if name in set(Duty)}
-    if any(source.licence.covers(name) for name in allow if name not in duties):
+    # Not where only one of several licences that all hold is allowed.
+    if source.licence.is_within([name for name in allow if duty_named(name) is None]):
         return ()
-    return tuple(dict.fromkeys(name for name in names if name not in duties and source.licence.covers(name)))
+    duties = set(map(duty_named, allow)) - {None}
+    return tuple(
+        dict.fromkeys(name for name in names if duty_named(name) not in duties and source.licence.covers(name))
+    )
 
 
 def _counted(examples: int) -> str:

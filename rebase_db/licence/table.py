@@ -16,7 +16,7 @@ _NOTICE: dict[str, str | None] = {
     "apache-2.0": "Apache-2.0", "mit": "MIT", "afl-3.0": "AFL-3.0", "artistic-2.0": "Artistic-2.0",
     "bsl-1.0": "BSL-1.0", "bsd": None, "bsd-2-clause": "BSD-2-Clause", "bsd-3-clause": "BSD-3-Clause",
     "bsd-3-clause-clear": "BSD-3-Clause-Clear", "cdla-permissive-1.0": "CDLA-Permissive-1.0",
-    "cdla-permissive-2.0": "CDLA-Permissive-2.0", "ecl-2.0": "ECL-2.0", "isc": "ISC", "ms-pl": "MS-PL",
+    "cdla-permissive-2.0": "CDLA-Permissive-2.0", "ecl-2.0": "ECL-2.0", "isc": "ISC",
     "ncsa": "NCSA", "postgresql": "PostgreSQL", "zlib": "Zlib", "openmdw-1.0": "OpenMDW-1.0",
     "lppl-1.3c": "LPPL-1.3c", "apple-ascl": None,
 }  # fmt: skip
@@ -29,12 +29,14 @@ _SHARE_ALIKE: dict[str, str | None] = {
     "agpl-3.0": "AGPL-3.0-only", "cdla-sharing-1.0": "CDLA-Sharing-1.0", "epl-1.0": "EPL-1.0", "epl-2.0": "EPL-2.0",
     "eupl-1.1": "EUPL-1.1", "eupl-1.2": "EUPL-1.2", "gpl": None, "gpl-2.0": "GPL-2.0-only",
     "gpl-3.0": "GPL-3.0-only", "lgpl": None, "lgpl-2.1": "LGPL-2.1-only", "lgpl-3.0": "LGPL-3.0-only",
-    "mpl-2.0": "MPL-2.0", "ofl-1.1": "OFL-1.1", "osl-3.0": "OSL-3.0", "lgpl-lr": "LGPLLR",
+    "mpl-2.0": "MPL-2.0", "ofl-1.1": "OFL-1.1", "osl-3.0": "OSL-3.0", "ms-pl": "MS-PL", "lgpl-lr": "LGPLLR",
 }  # fmt: skip
 _USE_LIMITS = (
     "openrail", "openrail++", "bigscience-openrail-m", "creativeml-openrail-m", "bigscience-bloom-rail-1.0",
-    "bigcode-openrail-m", "llama2", "llama3", "llama3.1", "llama3.2", "llama3.3", "llama4", "gemma", "grok2-community",
+    "bigcode-openrail-m", "llama2", "gemma", "grok2-community",
 )  # fmt: skip
+# "Built with Llama" is to be shown.
+_USE_LIMITS_WITH_NAME = ("llama3", "llama3.1", "llama3.2", "llama3.3", "llama4")
 
 _COPYLEFT_WITH_AUTHORS: dict[str, str | None] = {
     "odbl": "ODbL-1.0", "gfdl": None, "gfdl-1.1": "GFDL-1.1-only", "gfdl-1.2": "GFDL-1.2-only",
@@ -46,13 +48,14 @@ TABLE: dict[str, tuple[str | None, frozenset[Duty]]] = {
     **{name: (spdx, frozenset({_N, _A})) for name, spdx in _ATTRIBUTION.items()},
     **{name: (spdx, frozenset({_N, _S})) for name, spdx in _SHARE_ALIKE.items()},
     **{name: (None, frozenset({_N, _U})) for name in _USE_LIMITS},
+    **{name: (None, frozenset({_N, _A, _U})) for name in _USE_LIMITS_WITH_NAME},
     **{name: (spdx, frozenset({_N, _A, _S})) for name, spdx in _COPYLEFT_WITH_AUTHORS.items()},
     "c-uda": ("C-UDA-1.0", frozenset({_N, _A, _U})),
     "deepfloyd-if-license": (None, frozenset({_N, _U, _C, _R})),
     "fair-noncommercial-research-license": (None, frozenset({_N, _C, _R})),
     "intel-research": (None, frozenset({_N, _C, _R})),
     "h-research": (None, frozenset({_N, _C, _R})),
-    "apple-amlr": (None, frozenset({_N, _R})),
+    "apple-amlr": (None, frozenset({_N, _C, _R})),
 }
 """By the hub's identifier: the SPDX identifier, and the duties."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ if missing := ERASABLE.keys() - _STATEMENTS.keys():
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """Tables that were written anew; sessions that may have kept old rows in them; tables that could not be had."""
+    """Tables that were written anew; who may have kept old rows in them; tables that could not be had."""
 
     tables: list[str]
     held_up_by: list[str]
@@ -118,27 +119,32 @@ def rewrite_tables(engine: Engine, retraction_id: int, on_table: Callable[[str],
         on_table: Told each table before it is its turn.
     """
     reach(FaultPoint.ERASE_COMMITTED)
-    done, left = [], []
+    done: list[str] = []
+    left: list[str] = []
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         held_up_by = _wait_for_readers(connection, retraction_id)
         connection.execute(text(f"SET lock_timeout = {round(LOCK_SECONDS * 1000)}"))
         for table in (*_STATEMENTS, _STATISTICS):
             on_table(table)
-            try:
+            before = _file_of(connection, table)
+            with suppress(OperationalError):  # others use it
                 connection.execute(text(f"VACUUM (FULL, ANALYZE) {table}"))
-            except OperationalError:
-                left.append(table)
-            else:
-                done.append(table)
+            # Of a table that is not this user's to vacuum the server only warns, and goes on.
+            (left if _file_of(connection, table) == before else done).append(table)
         connection.execute(text("RESET lock_timeout"))
     return Rewritten(done, held_up_by, left)
 
 
+def _file_of(connection: Connection, table: str) -> int:
+    """The file that a table is in: another one once it was written anew."""
+    return int(connection.execute(select(func.pg_relation_filenode(table))).scalar_one())
+
+
 def _wait_for_readers(connection: Connection, retraction_id: int) -> list[str]:
-    """Sessions that still see the rows as they were, after some waiting."""
+    """Who still sees the rows as they were, or may, after some waiting."""
     until = time.monotonic() + WAIT_SECONDS
     while True:
         found = connection.execute(text(named("erasure_held_up")), {"retraction_id": retraction_id}).all()
         if not found or time.monotonic() > until:
-            return [f"{pid} ({application or 'unnamed'})" for pid, application in found]
+            return [f"{holder} ({detail or 'unnamed'})" for holder, detail in found]
         threading.Event().wait(_LOOK_AGAIN_SECONDS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select, text
 
 from rebase_db.errors import UnknownNameError
-from rebase_db.retract.members import retracted_members, successor_command
+from rebase_db.retract.members import successor_command
 from rebase_db.retract.target import cover_again
 from rebase_db.schema import RetractedDataset, Retraction, TrainingSet
 from rebase_db.sql import named
@@ -46,9 +46,10 @@ class TaskLoss:
 
 @dataclass(frozen=True, slots=True)
 class AffectedSet:
-    """A frozen set with examples of covered rows.
+    """A frozen set with examples of covered rows; `left` of its members have nothing retracted, by any retraction.
 
-    `successor` is the newest set that repeats it without anything retracted; `command` makes one, where there is none.
+    `successor` is the newest set that repeats it without anything retracted. `command` makes one, where there is none
+    and one is wanted: something of the set is retracted, and something is left.
     """
 
     training_set_id: int
@@ -57,6 +58,7 @@ class AffectedSet:
     examples: int
     size: int
     share: float
+    left: int
     successor: str | None
     command: str | None
 
@@ -216,16 +218,8 @@ def report_covered(connection: Connection, record: Record, dataset_ids: Sequence
     scope = [
         Scope(**row) for row in rows("retraction_scope", dataset_ids=list(dataset_ids), retraction_id=record.retraction)
     ]
-    found = rows("retraction_sets")
-    successors = _Successors(connection, {row["training_set_id"] for row in found})
-    sets = [
-        AffectedSet(
-            **row,
-            successor=successors.clean(row["training_set_id"]),
-            command=successors.command(row["training_set_id"], row["name"]),
-        )
-        for row in found
-    ]
+    # Only a retraction that was taken back covers what is not retracted, or not about to be.
+    sets = _affected_sets(connection, rows("retraction_sets"), covered_too=record.undone_at is None)
     of_set = {each.training_set_id: each for each in sets}
     runs = []
     for row in rows("retraction_runs", training_set_ids=list(of_set)):
@@ -246,38 +240,44 @@ def report_covered(connection: Connection, record: Record, dataset_ids: Sequence
     )
 
 
-class _Successors:
-    """Which sets follow those with covered examples, and which of them have nothing retracted."""
+def _affected_sets(connection: Connection, found: list[dict[str, Any]], *, covered_too: bool) -> list[AffectedSet]:
+    """The sets of `retraction_sets.sql`, with what is left of them, and what follows them."""
+    if not found:
+        return []
+    followers: dict[int, list[int]] = {}
+    names = {row["training_set_id"]: row["name"] for row in found}
+    query = select(TrainingSet.training_set_id, TrainingSet.successor_of, TrainingSet.name)
+    for set_id, before, name in connection.execute(query.where(TrainingSet.successor_of.is_not(None))):
+        followers.setdefault(before, []).append(set_id)  # type: ignore[arg-type]
+        names[set_id] = name
+    after = {row["training_set_id"]: _all_after(row["training_set_id"], followers) for row in found}
+    wanted = {"training_set_ids": sorted(after.keys() | set().union(*after.values())), "covered_too": covered_too}
+    of = {row.training_set_id: row for row in connection.execute(text(named("retraction_left")), wanted)}
+    sets = []
+    for row in found:
+        own = row["training_set_id"]
+        newest_first = sorted(after[own], reverse=True)
+        clean = next((each for each in newest_first if of[each].members_left == of[each].size), None)
+        begin = None
+        if clean is None and of[own].members_left < row["size"]:
+            begin = next((each for each in (*newest_first, own) if of[each].members_left), None)
+        sets.append(
+            AffectedSet(
+                **row,
+                left=of[own].members_left,
+                successor=None if clean is None else names[clean],
+                command=None if begin is None else successor_command(names[begin]),
+            )
+        )
+    return sets
 
-    def __init__(self, connection: Connection, affected: set[int]) -> None:
-        self._connection = connection
-        self._affected = affected
-        self._next: dict[int, list[int]] = {}
-        self._names: dict[int, str] = {}
-        followers = select(TrainingSet.training_set_id, TrainingSet.successor_of, TrainingSet.name)
-        for set_id, before, name in connection.execute(followers.where(TrainingSet.successor_of.is_not(None))):
-            if before is not None:
-                self._next.setdefault(before, []).append(set_id)
-            self._names[set_id] = name
 
-    def command(self, set_id: int, name: str) -> str | None:
-        """What makes one without anything retracted, from the newest that there is; None where one is clean."""
-        if self.clean(set_id) is not None:
-            return None
-        return successor_command(self._names[max(self._all(set_id))] if self._all(set_id) else name)
-
-    def clean(self, set_id: int) -> str | None:
-        """The newest without anything retracted."""
-        for each in reversed(self._all(set_id)):
-            if each not in self._affected and not retracted_members(self._connection, each):
-                return self._names[each]
-        return None
-
-    def _all(self, set_id: int) -> list[int]:
-        found: list[int] = []
-        waiting = [set_id]
-        while waiting:
-            after = self._next.get(waiting.pop(), [])
-            found += after
-            waiting += after
-        return sorted(found)
+def _all_after(set_id: int, followers: dict[int, list[int]]) -> set[int]:
+    """The successors of a set, and theirs."""
+    found: set[int] = set()
+    waiting = [set_id]
+    while waiting:
+        after = followers.get(waiting.pop(), [])
+        found.update(after)
+        waiting += after
+    return found

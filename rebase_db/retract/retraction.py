@@ -14,7 +14,7 @@ from rebase_db.errors import RetractionError
 from rebase_db.faults import FaultPoint, reach
 from rebase_db.retract.lock import take_turn
 from rebase_db.retract.report import Record, Report, find_record, report_covered
-from rebase_db.retract.target import Target, cover, cover_again, covered, covered_row, find_target
+from rebase_db.retract.target import Target, cover, cover_rows_again, covered, covered_row, find_target
 from rebase_db.schema import RetractedDataset, RetractedRow, Retraction, SourceRow
 from rebase_db.sql import named
 
@@ -99,7 +99,7 @@ def undo(connection: Connection, retraction_id: int, reason: str) -> Undone:
     if not reason.strip():
         raise RetractionError("Taking a retraction back needs a reason.", hint="Say it with --reason.")
     take_turn(connection)
-    record, dataset_ids = find_record(connection, retraction_id)
+    record, _ = find_record(connection, retraction_id)
     if record.undone_at is not None:
         raise RetractionError(
             f"Retraction {retraction_id} was taken back on {record.undone_at:%Y-%m-%d %H:%M}: {record.undo_reason}"
@@ -108,7 +108,7 @@ def undo(connection: Connection, retraction_id: int, reason: str) -> Undone:
         raise RetractionError(
             f"Retraction {retraction_id} stays: its rows were erased on {record.erased_at:%Y-%m-%d %H:%M}."
         )
-    cover_again(connection, retraction_id, dataset_ids)
+    cover_rows_again(connection, retraction_id)
     connection.execute(
         update(Retraction)
         .where(Retraction.retraction_id == retraction_id)

@@ -97,9 +97,15 @@ def cover(connection: Connection, target: Target, *, mirrors: bool) -> None:
 
 def cover_again(connection: Connection, retraction_id: int, dataset_ids: Sequence[int]) -> None:
     """Fill the work tables with what a retraction on record covers; `dataset_ids` are those it withdrew whole."""
+    cover_rows_again(connection, retraction_id)
+    _cover_rest(connection, dataset_ids)
+
+
+def cover_rows_again(connection: Connection, retraction_id: int) -> None:
+    """The same, but for what was made of the rows and their texts, which takes longest."""
     _clear(connection)
     connection.execute(text(named("cover_retracted")), {"retraction_id": retraction_id})
-    _cover_rest(connection, dataset_ids)
+    connection.execute(text("ANALYZE covered_row"))
 
 
 def covered(connection: Connection) -> int:

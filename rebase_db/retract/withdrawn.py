@@ -48,6 +48,12 @@ def refuse_licence(connection: Connection, dataset_id: int, name: str) -> None:
         .order_by(Retraction.retraction_id)
     )
     found = connection.execute(by_licence.limit(1)).first()
+    if found is not None and found.target == UNKNOWN_LICENCE:
+        raise SourceError(
+            f"Dataset {name!r} states no licence, and such are withdrawn by retraction {found.retraction_id} "
+            f"({found.reason}).",
+            hint="State its licence with --licence, or leave it out.",
+        )
     if found is not None:
         raise SourceError(
             f"Dataset {name!r} has the licence {found.target!r}, which is withdrawn by retraction "

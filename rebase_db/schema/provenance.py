@@ -128,11 +128,24 @@ ERASABLE: dict[str, tuple[str, ...]] = {
 """Per table the columns with words of a row, or made of them; CHECKs say what stands there after an erasure."""
 
 
+def late_columns(table: str) -> tuple[str, ...]:
+    """The columns that are written once, or emptied when words are erased."""
+    return (*ONCE.get(table, ()), *((*ERASABLE[table], "erased_by") if table in ERASABLE else ()))
+
+
+def refusal(table: str) -> str:
+    """When a change of `late_columns` is refused, in SQL over OLD and NEW."""
+    if table in ERASABLE:
+        return "OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL"
+    if table in ONCE_UNTIL:
+        return f"OLD.{ONCE_UNTIL[table]} IS NOT NULL"
+    return " OR ".join(f"OLD.{each} IS NOT NULL AND NEW.{each} IS DISTINCT FROM OLD.{each}" for each in ONCE[table])
+
+
 def trigger_statements(table: str, columns: list[str]) -> list[str]:
     """The CREATE TRIGGER statements of one provenance table with these columns."""
-    once = ONCE.get(table, ())
-    erasable = (*ERASABLE[table], "erased_by") if table in ERASABLE else ()
-    guarded = ", ".join(column for column in columns if column not in {*MUTABLE[table], *once, *erasable})
+    late = late_columns(table)
+    guarded = ", ".join(column for column in columns if column not in {*MUTABLE[table], *late})
     refuse = "EXECUTE FUNCTION refuse_provenance_change()"
     delete = "EXECUTE FUNCTION refuse_unless_text_erased()" if table == "embedding" else refuse
     found = [
@@ -140,19 +153,11 @@ def trigger_statements(table: str, columns: list[str]) -> list[str]:
         f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} FOR EACH ROW {delete}",
         f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT {refuse}",
     ]
-    if table in ONCE_UNTIL:
-        written = f"OLD.{ONCE_UNTIL[table]} IS NOT NULL"
-    else:
-        written = " OR ".join(f"OLD.{each} IS NOT NULL AND NEW.{each} IS DISTINCT FROM OLD.{each}" for each in once)
-    if once:
+    if late:
+        name = f"{table}_erase" if table in ERASABLE else f"{table}_once"
         found.append(
-            f"CREATE TRIGGER {table}_once BEFORE UPDATE OF {', '.join(once)} ON {table}"
-            f" FOR EACH ROW WHEN ({written}) {refuse}"
-        )
-    if erasable:
-        found.append(
-            f"CREATE TRIGGER {table}_erase BEFORE UPDATE OF {', '.join(erasable)} ON {table}"
-            f" FOR EACH ROW WHEN (OLD.erased_by IS NOT NULL OR NEW.erased_by IS NULL) {refuse}"
+            f"CREATE TRIGGER {name} BEFORE UPDATE OF {', '.join(late)} ON {table}"
+            f" FOR EACH ROW WHEN ({refusal(table)}) {refuse}"
         )
     return found
 

@@ -18,7 +18,7 @@ SELECT
     prompt.prompt_id,
     prompt.name AS prompt,
     prompt.content_hash AS prompt_hash,
-    count(DISTINCT example.example_id) AS examples
+    count(DISTINCT ancestry.example_id) AS examples
 FROM ancestry
 INNER JOIN example ON example.example_id = ancestry.maker_id
 INNER JOIN generation USING (generation_id)

@@ -1,6 +1,100 @@
 -- Rows, links and texts that are not as the retractions on record left them: retracted since the oldest one that stands and
--- covers them; erased by one that was erased and covers them; and of an erased row each text gone that no other row has.
-WITH covered AS (
+-- covers them; erased by one that was erased and covers them; and of an erased row each text gone that no other row has. What
+-- was made of rows is erased by one that covers the row it was made of, or one further up; and an example of one is erased.
+WITH RECURSIVE reached AS (
+    SELECT retraction.retraction_id, example.example_id
+    FROM retraction
+    INNER JOIN retracted_row USING (retraction_id)
+    INNER JOIN retrieval_link AS link USING (dataset_id, row_id)
+    INNER JOIN example USING (link_id)
+    WHERE retraction.erased_at IS NOT NULL
+    UNION
+    SELECT reached.retraction_id, child.example_id
+    FROM reached
+    INNER JOIN example_parent AS child ON child.parent_id = reached.example_id
+),
+
+-- All calls and events of a covered row's links are erased, and those of the attempts that made the examples.
+covered_link AS (
+    SELECT retraction.retraction_id, link.link_id
+    FROM retraction
+    INNER JOIN retracted_row USING (retraction_id)
+    INNER JOIN retrieval_link AS link USING (dataset_id, row_id)
+    WHERE retraction.erased_at IS NOT NULL
+),
+
+made_by AS (
+    SELECT reached.retraction_id, generation.link_id, generation.attempt
+    FROM reached
+    INNER JOIN example USING (example_id)
+    INNER JOIN generation USING (generation_id)
+),
+
+-- By sets that are hashed once: of a dataset that was erased there are many.
+erased AS (
+    SELECT
+        'generation' AS record,
+        jsonb_build_object('generation_id', generation_id) AS key,
+        erased_by,
+        (erased_by, link_id) IN (SELECT retraction_id, link_id FROM covered_link)
+        OR (erased_by, link_id, attempt) IN (SELECT retraction_id, link_id, attempt FROM made_by) AS is_true
+    FROM generation
+    WHERE erased_by IS NOT NULL
+    UNION ALL
+    SELECT
+        'event',
+        jsonb_build_object('event_id', event_id),
+        erased_by,
+        queue = 'retrieval_link'
+        AND (
+            (erased_by, item_id) IN (SELECT retraction_id, link_id FROM covered_link)
+            OR (erased_by, item_id, attempt) IN (SELECT retraction_id, link_id, attempt FROM made_by)
+        )
+    FROM event
+    WHERE erased_by IS NOT NULL
+    UNION ALL
+    SELECT
+        'example',
+        jsonb_build_object('example_id', example_id),
+        erased_by,
+        (erased_by, example_id) IN (SELECT retraction_id, example_id FROM reached)
+    FROM example
+    WHERE erased_by IS NOT NULL
+    UNION ALL
+    SELECT
+        'judgement',
+        jsonb_build_object('judgement_id', judgement_id),
+        erased_by,
+        (erased_by, example_id) IN (SELECT retraction_id, example_id FROM reached)
+    FROM judgement
+    WHERE erased_by IS NOT NULL
+    UNION ALL
+    SELECT
+        'check_result',
+        jsonb_build_object('check_result_id', check_result_id),
+        erased_by,
+        (erased_by, example_id) IN (SELECT retraction_id, example_id FROM reached)
+        OR (erased_by, other_example_id) IN (SELECT retraction_id, example_id FROM reached)
+    FROM check_result
+    WHERE erased_by IS NOT NULL
+    UNION ALL
+    SELECT
+        'likely_source',
+        jsonb_build_object(
+            'published_example_id', published_example_id, 'dataset_id', dataset_id, 'row_id', row_id, 'method', method
+        ),
+        erased_by,
+        (erased_by, dataset_id, row_id) IN (
+            SELECT retraction.retraction_id, retracted_row.dataset_id, retracted_row.row_id
+            FROM retraction
+            INNER JOIN retracted_row USING (retraction_id)
+            WHERE retraction.erased_at IS NOT NULL
+        )
+    FROM likely_source
+    WHERE erased_by IS NOT NULL
+),
+
+covered AS (
     SELECT
         retracted_row.dataset_id,
         retracted_row.row_id,
@@ -136,3 +230,18 @@ WHERE
     AND NOT EXISTS (
         SELECT FROM retracted_dataset WHERE retracted_dataset.retraction_id = retraction.retraction_id
     )
+UNION ALL
+SELECT record, key, 'erased_by is not a retraction that erased what it was made of', NULL, erased_by::text
+FROM erased
+WHERE is_true IS NOT TRUE
+UNION ALL
+SELECT
+    'example',
+    jsonb_build_object('example_id', example.example_id),
+    'what it was made of is erased, but it is not',
+    min(reached.retraction_id)::text,
+    NULL
+FROM reached
+INNER JOIN example USING (example_id)
+WHERE example.erased_by IS NULL
+GROUP BY example.example_id

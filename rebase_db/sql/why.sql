@@ -51,6 +51,7 @@ chosen AS MATERIALIZED (
         link.input_score,
         link.output_score,
         link.dataset_score,
+        link.entered_by,
         link.displaced_by,
         link.retracted_at,
         retrieval.retrieval_id,
@@ -64,7 +65,17 @@ chosen AS MATERIALIZED (
     INNER JOIN retrieval_link AS link USING (link_id)
     INNER JOIN task_version USING (task_version_id)
     INNER JOIN task USING (task_id)
-    INNER JOIN retrieval ON retrieval.retrieval_id = link.entered_by
+    -- The ranking that rank and score are of: the newest, or the last before the link was displaced.
+    INNER JOIN retrieval
+        ON retrieval.retrieval_id = (
+            SELECT max(ranked.retrieval_id)
+            FROM retrieval AS ranked
+            WHERE
+                ranked.task_version_id = link.task_version_id
+                AND ranked.encoder_id = link.encoder_id
+                AND ranked.state = 'done'
+                AND (link.displaced_by IS NULL OR ranked.retrieval_id < link.displaced_by)
+        )
     INNER JOIN encoder ON encoder.encoder_id = link.encoder_id
 ),
 
@@ -128,7 +139,11 @@ SELECT
     made.*,
     made.attempt < chosen.last_attempt AS superseded,
     chosen.*,
-    won.*,
+    won.input_column,
+    -- A text that other rows have stays, but an erased row is not to be read by it.
+    CASE WHEN source.row_erased_by IS NULL THEN won.input_cell END AS input_cell,
+    won.output_column,
+    CASE WHEN source.row_erased_by IS NULL THEN won.output_cell END AS output_cell,
     source.*
 FROM made
 CROSS JOIN chosen

@@ -44,19 +44,18 @@ FROM (
 ) AS grouped
 GROUP BY dataset_id
 ORDER BY dataset_id"""
-# Rows that were scored, and were retracted before the ranking was written.
+# Rows that were retracted when the ranking was written: some may have been scored before. Not only those of retractions
+# made since the run began, for one is dated before it is committed.
 LEFT_BETWEEN = """\
 WITH run AS (
-    SELECT
-        max(at) FILTER (WHERE event = 'claim') AS began,
-        max(at) FILTER (WHERE event = 'done') AS ended
+    SELECT max(at) AS ended
     FROM event
-    WHERE queue = 'retrieval' AND item_id = %(retrieval_id)s
+    WHERE queue = 'retrieval' AND item_id = %(retrieval_id)s AND event = 'done'
 )
 SELECT DISTINCT retracted_row.dataset_id, retracted_row.row_id
 FROM run
 INNER JOIN retraction
-    ON retraction.created_at BETWEEN run.began AND run.ended
+    ON retraction.created_at <= run.ended
     AND (retraction.undone_at IS NULL OR retraction.undone_at > run.ended)
 INNER JOIN retracted_row USING (retraction_id)"""
 LINKS = """\

@@ -58,6 +58,7 @@ CHECKS: Mapping[str, Check] = {
     "retractions": chains.check_retractions,
     "keys": keys.check_foreign_keys,
     "triggers": guards.check_triggers,
+    "constraints": guards.check_constraints,
 }
 """Every check of the database by name, in the order they run."""
 

@@ -107,6 +107,15 @@ def test_nothing_to_align() -> None:
     assert all(guess.method == "position" and guess.confidence <= PRIOR_ORDER for guess in one[0])
 
 
+@pytest.mark.parametrize("count", range(1, 7))
+def test_a_few_outputs_are_not_placed_wrongly(count: int) -> None:
+    texts = rows(random.Random(6))[:count]  # noqa: S311 - no secret
+    for made_from in (range(count), range(count)[::-1], [0], [*range(count)] * 2):
+        placed = place([[texts[row][0]] for row in made_from], texts, ordered=True)
+        likely = [(row, each[0]) for row, each in zip(made_from, placed.guesses, strict=True) if each]
+        assert all(guess.row == row or guess.confidence < LIKELY for row, guess in likely)
+
+
 def test_words_of_the_form_weigh_nothing() -> None:
     names = ("anna", "berlin", "1984", "zebra", "oslo", "lima", "quartz", "fig")
     texts = [features([f"Premise: {word} Hypothesis: {word}"]) for word in names]

@@ -75,7 +75,7 @@ def test_texts(findings: dict[str, Finding]) -> None:
     assert (findings["duplicates"].count, findings["duplicates"].numbers["verbatim_with_output"]) == (1, 1)
     assert findings["copied examples"].count == 1
     assert findings["copied examples"].samples[0].startswith("published:")
-    labels = findings["labels"]
+    labels = findings["rare labels"]
     assert labels.numbers == {"labels": {"glad": 57, "cross": 1, "calm": 0}, "no_label": 0, "rare": ["cross", "calm"]}
 
 

@@ -13,12 +13,15 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+from cli.main import main
 from rebase_db.database import migrate, roles
 from rebase_db.database.engine import engine_for
+from rebase_db.database.refusal import refusal
 from tests.conftest import cloned_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sqlalchemy import Engine
 
@@ -105,6 +108,22 @@ def test_it_may_do_nothing_else(analyst: Engine) -> None:
             with pytest.raises(DBAPIError) as caught:
                 connection.execute(text(statement))
             assert isinstance(caught.value.orig, InsufficientPrivilege), statement
+
+
+def test_a_command_says_that_it_may_not(
+    analyst: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "task.yaml"
+    file.write_text("name: t\ninstruction: Answer.\nexamples: [{input: a, output: b}, {input: c, output: d}]\n")
+    monkeypatch.setattr("cli.session.open_database", lambda: analyst)
+    monkeypatch.setattr("sys.argv", ["rebase", "task", "add", str(file)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 3
+    said = capsys.readouterr().err
+    assert "may not do this: permission denied for table" in " ".join(said.split())
+    assert "Traceback" not in said
+    assert refusal(ValueError("something else")) is None
 
 
 def test_it_may_not_become_another(engine: Engine, analyst: Engine) -> None:

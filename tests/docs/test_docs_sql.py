@@ -88,8 +88,8 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
         (5, "tickets", "default", "train", 4, SOME, SOME, 5),
     ],
     "Which datasets trained a run?": [
-        ("chats", "unknown", 5, 83, 5, 1),  # of another run, which learned from what was withdrawn later
-        ("tickets", "CC-BY-4.0", 1, 17, 1, 0),
+        ("chats", "unknown", 5, Decimal("83.3"), 5, 1),  # of another run, which learned from what was withdrawn later
+        ("tickets", "CC-BY-4.0", 1, Decimal("16.7"), 1, 0),
     ],
     "Under which licences did a run learn?": [
         ("CC-BY-4.0", 1, 3, 60),
@@ -101,7 +101,10 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "What did the examples of a run cost?": [
         ("answer", 5, 0, 0, 0, 0, Decimal(0)),
     ],
-    "Is a benchmark item among a run's training data?": [("held-out", "a", 3, "example")],
+    "Is a benchmark item among a run's training data?": [
+        ("held-out", "a", 3, "example"),
+        ("held-out", "a", 3, "source row"),
+    ],
     "Which benchmark items did a run get wrong?": [
         ("held-out", "b", "the van drove past my house", "delivery", "billing"),
     ],
@@ -121,8 +124,8 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
         ("set", "set:triage-first"),
     ],
     "Which runs contain a dataset?": [
-        (1, "triage-first", 3, 5, 60, SOME),
-        (2, "triage-second", 1, 6, 17, SOME),
+        (1, "triage-first", 3, 5, Decimal("60.0"), SOME),
+        (2, "triage-second", 1, 6, Decimal("16.7"), SOME),
     ],
     "Which runs learned from rows of unknown licence?": [
         (1, "triage-first", 2, 5, 1),
@@ -130,7 +133,7 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     ],
     "Which rows of a dataset stand elsewhere too?": [("default", "train", 0, "tickets-copy", 0, "CC0-1.0")],
     "What was withdrawn, why, and who has learned from it?": [
-        (1, "row", "chats:default/later:1", "its writer asked for it", True, 1, 2, "triage-second", 1, 17),
+        (1, "row", "chats:default/later:1", "its writer asked for it", True, 1, 2, "triage-second", 1, Decimal("16.7")),
     ],
     "Has anything been changed since?": [],
     "Where may a published example come from?": [

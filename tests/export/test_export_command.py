@@ -54,6 +54,19 @@ def test_a_forbidden_licence_is_exit_code_9(
     assert "poems (CC-BY-NC-SA-4.0: cc-by-nc-sa; 2 examples)" in said.err
 
 
+def test_a_place_that_cannot_be_written_is_an_error_of_one_line(
+    invoke: CliRunner, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    del invoke
+    (tmp_path / "file").touch()
+    place = str(tmp_path / "file" / "card.md")
+    monkeypatch.setattr("sys.argv", ["rebase", "export", "set:mixed", "--as", "dataset-card", "-o", place])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 1
+    assert f"{place} cannot be written: " in capsys.readouterr().err
+
+
 def test_only_events_are_sent(invoke: CliRunner) -> None:
     result = invoke.invoke(app, ["export", "set:mixed", "--as", "prov", "--send"])
     assert (result.exit_code, result.stdout) == (2, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -259,12 +260,15 @@ def test_the_dataset_card_and_its_records_load_as_the_hub_would(shelf: Shelf, tm
         "| poems | 2 | 1 | CC-BY-NC-SA-4.0 | notice, attribution, share-alike, non-commercial |",
         "| non-commercial | no commercial use | 2 |",
         "| template m | none | p `",
-        "- **contaminated_example**: 1 examples share text with a benchmark.",
+        "Contamination of 2 of 4 examples was found with the benchmarks that were registered",
+        "- **contaminated_example**: 1 that share text with a benchmark.",
         "| contaminated_example | 1 | 1 | 0 |",
         f"| {shelf.retraction} | dataset poems | its author asked |",
         "Examples without any duty: 0 of 4.",
     ):
         assert said in card.text, said
+    # Members, not the earlier examples behind them.
+    assert re.search(r"\| template m \| none \| p `[0-9a-f]{64}` \| 4 \|", card.text)
 
 
 def test_the_model_card_holds_scores_for_the_hub_and_no_licence_of_its_own(shelf: Shelf) -> None:

@@ -35,7 +35,11 @@ BY, BY_SA, BY_NC = ["notice", "attribution"], ["notice", "attribution", "share-a
         ("CC BY-NC 4.0 Deed", ["cc-by-nc-4.0"], "CC-BY-NC-4.0", BY_NC),
         ("CC-BY-NC-ND-4.0", ["cc-by-nc-nd-4.0"], "CC-BY-NC-ND-4.0", [*BY_NC, "no-derivatives"]),
         ("https://opendatacommons.org/licenses/odbl/1-0/", ["odbl"], "ODbL-1.0", BY_SA),
-        ("llama3.1", ["llama3.1"], None, ["notice", "use-limits"]),
+        ("llama3.1", ["llama3.1"], None, ["notice", "attribution", "use-limits"]),
+        # Words in parentheses may take back what the name grants.
+        ("cc-by-4.0 (non-commercial)", [], None, ["unknown"]),
+        ("Creative Commons Attribution 4.0 (CC BY)", ["cc-by-4.0"], "CC-BY-4.0", BY),
+        ("cc-by-4.0-nc", [], None, ["unknown"]),
         # All of several hold.
         ("cc-by-4.0, mit", ["cc-by-4.0", "mit"], "CC-BY-4.0 AND MIT", BY),
         ("(CC-BY-SA-4.0 AND CC-BY-NC-4.0)", ["cc-by-sa-4.0", "cc-by-nc-4.0"], "CC-BY-SA-4.0 AND CC-BY-NC-4.0",
@@ -44,6 +48,13 @@ BY, BY_SA, BY_NC = ["notice", "attribution"], ["notice", "attribution", "share-a
         ("MIT OR GPL-3.0-only", ["mit", "gpl-3.0"], "MIT OR GPL-3.0-only", ["notice"]),
         ("cc-by-sa-4.0 or cc-by-nc-4.0", ["cc-by-sa-4.0", "cc-by-nc-4.0"], "CC-BY-SA-4.0 OR CC-BY-NC-4.0",
          ["notice", "attribution", "share-alike", "non-commercial"]),
+        ("CC-BY-NC-4.0 OR MIT AND ODC-By-1.0", ["cc-by-nc-4.0", "mit", "odc-by"],
+         "CC-BY-NC-4.0 OR MIT AND ODC-By-1.0", BY),
+        ("(CC-BY-NC-4.0 OR MIT) AND ODC-By-1.0", ["cc-by-nc-4.0", "mit", "odc-by"],
+         "(CC-BY-NC-4.0 OR MIT) AND ODC-By-1.0", BY),
+        ("mit or odc-by and cc-by-nc-4.0", ["mit", "odc-by", "cc-by-nc-4.0"],
+         "(MIT OR ODC-By-1.0) AND CC-BY-NC-4.0", BY_NC),
+        ("(MIT AND CC-BY-4.0) OR 0BSD", ["mit", "cc-by-4.0", "0bsd"], "MIT AND CC-BY-4.0 OR 0BSD", []),
         ("MIT or whatever you like", ["mit"], None, ["notice"]),
         # What is not understood is unknown, beside what is.
         ("cc-by-4.0, see our site", ["cc-by-4.0"], None, [*BY, "unknown"]),
@@ -85,6 +96,21 @@ def test_duties_of_several_licences_are_their_union(names: list[str]) -> None:
 def test_any_text_is_read_as_something(stated: str) -> None:
     licence = read_licence(stated)
     assert bool(licence.ids) or licence.duties == {Duty.UNKNOWN}
+
+
+@given(st.text("()[], mitorand&", max_size=60))
+def test_any_expression_is_read_as_something(stated: str) -> None:
+    licence = read_licence(stated)
+    assert bool(licence.ids) or licence.duties == {Duty.UNKNOWN}
+
+
+def test_a_licence_is_let_through_with_all_that_hold_beside_it() -> None:
+    both = read_licence("cc-by-4.0, cc-by-nc-4.0")
+    assert not both.is_within(["cc-by-4.0"])
+    assert both.is_within(["cc-by", "cc-by-nc-4.0"])
+    assert not read_licence("mit, see our site").is_within(["mit"])
+    assert not read_licence("other").is_within(["mit"])
+    assert read_licence("other").is_within(["Other"])
 
 
 def test_names_in_a_policy_stand_for_versions_and_duties() -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from cli.lineage import _lines
 from rebase_db.lineage.prompt_again import prompt_again
 from rebase_db.lineage.why import why
+from tests.schema.chain import NOW, add
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -33,6 +34,24 @@ def test_a_retraction_is_said_with_its_reason(connection: Connection) -> None:
     assert lines["retracted"].startswith("by retraction 1 since ")
     assert lines["retracted"].endswith(": a test")
     assert "returned" not in lines
+
+
+def test_the_cut_is_of_the_ranking_that_the_score_is_of(connection: Connection) -> None:
+    def ranking() -> tuple[Any, ...]:
+        found = why(connection, 1)
+        return found["retrieval_id"], found["scoring"], found["top_n"], found["rows_scored"], found["cutoff_score"]
+
+    entered = ranking()
+    scope = connection.execute(text("SELECT task_version_id, encoder_id FROM retrieval")).mappings().one()
+    newer = add(
+        connection, "retrieval", top_n=5, scoring="average-rank", mirrors="first", state="done", rows_scored=9,
+        cutoff_score=3, finished_at=NOW, attempt=1, **scope,
+    )["retrieval_id"]  # fmt: skip
+    assert ranking() == (newer, "average-rank", 5, 9, 3)
+
+    # A link that the newer one left out has its place in the one before.
+    run(connection, "UPDATE retrieval_link SET displaced_by = :newer", newer=newer)
+    assert ranking() == entered
 
 
 def test_a_retraction_that_was_undone_is_no_longer_one(connection: Connection) -> None:

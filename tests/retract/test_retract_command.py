@@ -87,6 +87,20 @@ def test_erasing_asks_first_and_a_text_is_read_from_standard_input(shop: Shop, i
         assert invoke(*looking).exit_code == 0
 
 
+def test_a_text_that_another_row_has_stays_but_is_not_shown_as_the_erased_rows(
+    shop: Shop, invoke: Callable[..., Result]
+) -> None:
+    words = "the lift is stuck and I am in it"  # also calls:1
+    done = invoke("retract", "row", "calls:0", *REASON, "--erase", "--yes")
+    assert "Of its texts 1 had to stay" in done.stderr
+    again = invoke("retract", "erase", "1")
+    assert "but not 1 text of theirs" in again.stdout
+    assert where_it_is(shop, words) != []
+    number = shop.one("SELECT example_id FROM example WHERE erased_by = 1")
+    shown = [invoke("why", str(number), *options).stdout for options in ((), ("--json",))]
+    assert [words in text for text in shown] == [False, False]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "point", [FaultPoint.RETRACT_BEFORE_COMMIT, FaultPoint.ERASE_BEFORE_COMMIT, FaultPoint.ERASE_COMMITTED]

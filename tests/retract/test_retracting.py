@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select, text
 
 from rebase_db import queue
+from rebase_db.audit.subject import find_subject
 from rebase_db.check.current import current_examples, examples_elsewhere
 from rebase_db.distill.runs import Base, request_run
 from rebase_db.distill.successor import freeze_successor
@@ -300,9 +301,36 @@ def test_successors_leave_out_what_is_retracted_by_then(shop: Shop) -> None:
     with pytest.raises(TrainingError, match="not of 'urgency'"):
         successor("third", task="urgency")
     shop.retract("dataset", "tickets")
-    shop.retract("dataset", "chats")
+    report = shop.retract("dataset", "chats")
+    assert {(each.name, each.left, each.command) for each in report.sets if each.task == "triage"} == {
+        ("triage-first", 0, None), ("triage-second", 0, None), (made.frozen.name, 0, None), ("third", 0, None),
+    }  # fmt: skip
     with pytest.raises(TrainingError, match="All 3 examples"):
         successor("third")
+
+
+def test_the_command_for_a_successor_is_one_that_works(shop: Shop) -> None:
+    shop.retract("dataset", "tickets")
+    with shop.engine.begin() as connection:
+        left = freeze_successor(connection, "triage-first").frozen
+    shop.undo(1)
+    # The newest that follows has nothing left, but the first has what came back.
+    shown, made = shop.preview("licence", "unknown"), shop.retract("licence", "unknown")
+    assert shown.sets == made.sets
+    found = {each.name: (each.left, each.command) for each in made.sets}
+    assert found["triage-first"] == (3, "rebase freeze --successor-of triage-first")
+    assert found[left.name] == (0, None)
+    shop.undo(2)
+    with shop.engine.connect() as connection:
+        undone = report_on(connection, 2)
+    assert {(each.left == each.size, each.command) for each in undone.sets} == {(True, None)}
+
+
+def test_an_audit_of_ones_own_ranking_leaves_out_what_is_retracted(shop: Shop) -> None:
+    shop.retract("dataset", "tickets")
+    with shop.engine.connect() as connection:
+        subject = find_subject(connection, "triage", own=True)
+    assert [(row.dataset, row.row[1]) for row in subject.ranking if row.row] == shop.ranking() != []
 
 
 def test_an_example_made_from_a_retracted_one_is_out_as_well(shop: Shop) -> None:
@@ -325,6 +353,10 @@ def test_nothing_is_loaded_into_what_is_withdrawn(shop: Shop, tmp_path: Path) ->
     more = '{"text": "a new one", "team": "shipping"}\n'
     shop.retract("dataset", "tickets")
     shop.retract("licence", "CC0-1.0")
+    shop.retract("licence", "unknown")
+    with pytest.raises(SourceError, match=r"'blank' states no licence, and such are withdrawn by retraction 3"):
+        shop.load(tmp_path / "blank.jsonl", more)
+    shop.undo(3)
     with pytest.raises(SourceError, match=r"'tickets' is withdrawn by retraction 1 \(the owner objects\)"):
         shop.load(tmp_path / "tickets.jsonl", more, split="later")
     with pytest.raises(SourceError, match=r"licence 'CC0-1\.0', which is withdrawn by retraction 2"):

@@ -15,6 +15,7 @@ from rebase_db.ingest.load import load_dataset
 from rebase_db.ingest.open import open_sources
 from rebase_db.retract import retraction
 from rebase_db.retrieve.run import compute_retrievals, read_requests, request_retrieval
+from rebase_db.verify.rankings import check_rankings
 from tests.docs.seeded import WordCounter
 from tests.retract.conftest import request
 from tests.retract.test_retracting import lane_of
@@ -49,6 +50,20 @@ def test_a_retrieval_that_scored_before_brings_nothing_back(shop: Shop) -> None:
     assert [place for place in shop.ranking() if place[0] == "tickets"] == []
     with shop.engine.begin() as connection:
         assert request_retrieval(connection, *lane, top_n=8, **options) != asked  # type: ignore[arg-type]
+
+
+def test_a_retrieval_that_began_while_one_was_being_made_leaves_its_rows_out_and_verifies(shop: Shop) -> None:
+    with shop.steps() as steps, ThreadPoolExecutor(1) as pool:
+        task = steps.stored()
+        with shop.engine.begin() as connection:
+            retraction.retract(connection, request("dataset", "tickets"))
+            retrieving = pool.submit(steps.retrieve, task)  # scores rows that are not retracted yet for others
+            shop.wait_for_a_lock()
+        retrieving.result()
+    assert shop.one("SELECT retractions_seen FROM retrieval ORDER BY retrieval_id DESC LIMIT 1") == 0
+    assert [place for place in shop.ranking() if place[0] == "tickets"] == []
+    with shop.engine.connect() as connection:
+        assert list(check_rankings(connection)) == []
 
 
 def freezes(connection: Connection) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import func, select, text
 from rebase_db import queue
 from rebase_db.check.run import Tools, check_examples
 from rebase_db.control import cancel, retry
+from rebase_db.database.engine import engine_for
 from rebase_db.lease import Lease
 from rebase_db.rescue import rescue
 from rebase_db.retract.erase import erase
@@ -27,6 +28,17 @@ if TYPE_CHECKING:
 
 def lies(engine: Engine) -> list[str]:
     return [str(lie) for lie in verify(engine, Tally())]
+
+
+def test_settings_of_the_session_are_no_lies(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    monkeypatch.setenv("PGTZ", "Asia/Kolkata")
+    monkeypatch.setenv("PGOPTIONS", "-c extra_float_digits=-3 -c bytea_output=escape -c DateStyle=SQL,DMY")
+    engine = engine_for(history.engine.url.render_as_string(hide_password=False))
+    try:
+        assert lies(engine) == []
+    finally:
+        engine.dispose()
 
 
 def go_on(history: History, lease: Lease) -> Steps:

@@ -49,9 +49,11 @@ BEGIN
         FROM retrieval INNER JOIN task_version USING (task_version_id) WHERE retrieval_id = ANY(numbers);
     WHEN 'link' THEN RETURN QUERY
         SELECT CAST(link_id AS text), 'link:' || link_id,
+            -- By way of float, since a cast of real to numeric rounds to six digits first.
             concat(
-                'rank ', rank, ' for ', task.name, ', input ', round(CAST(input_score AS numeric), 3), ' by ',
-                input_column.name, ', output ', round(CAST(output_score AS numeric), 3), ' by ', output_column.name, ', ',
+                'rank ', rank, ' for ', task.name,
+                ', input ', round(CAST(CAST(input_score AS float) AS numeric), 3), ' by ', input_column.name,
+                ', output ', round(CAST(CAST(output_score AS float) AS numeric), 3), ' by ', output_column.name, ', ',
                 state, CASE WHEN displaced_by IS NOT NULL THEN ', displaced' END,
                 CASE WHEN retracted_at IS NOT NULL THEN ', retracted' END
             )

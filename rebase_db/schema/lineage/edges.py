@@ -74,7 +74,8 @@ _LIKELY = (
 )
 _LIKELY_ROLE = (
     "CASE WHEN confidence = 1 THEN 'as its publisher states'"
-    " ELSE 'likely, a guess: ' || round(CAST(confidence AS numeric), 2) END"
+    # Rounded to neither certainty.
+    " ELSE 'likely, a guess: ' || least(greatest(round(CAST(confidence AS numeric), 2), 0.01), 0.99) END"
 )
 _AFTER_EARLIER_LOADS = (
     "row_id > (SELECT coalesce(sum(rows_added), 0) FROM ingest_split AS before"
