@@ -142,6 +142,9 @@ def ask_all(engine: Engine, asked: int, seed: int) -> list[Answer]:
     """
     with engine.connect() as connection:
         to_ask = questions(connection, asked, seed)
+        connection.commit()
+        # The session goes on: what choosing has read is counted now, not with the first question.
+        connection.execute(text("SELECT pg_stat_force_next_flush()"))
     answers = []
     for question in to_ask:
         one, cpu = _over_one(engine, question)

@@ -50,8 +50,6 @@ def fill(engine: Engine, examples: int, *, runs: int = RUNS, seed: int = 1) -> N
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         # As autovacuum leaves it after a while; without it index-only scans look at the heap.
         connection.execute(text("VACUUM (ANALYZE)"))
-        # What this session has read is counted now, not while the first questions are.
-        connection.execute(text("SELECT pg_stat_force_next_flush()"))
     print(f"{examples:,} examples are there after {time.perf_counter() - began:.0f} s.", file=sys.stderr)
 
 
