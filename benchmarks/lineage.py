@@ -102,6 +102,12 @@ def timed(ask: Callable[[], object]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
+def count_anew(connection: Connection) -> None:
+    """Begin a transaction for `read_whole`: what a session read in those before may be counted with it otherwise."""
+    connection.execute(text("SELECT pg_stat_force_next_flush()"))
+    connection.commit()
+
+
 def read_whole(connection: Connection) -> dict[str, int]:
     """The large tables that the transaction has read from end to end, and how often."""
     found = connection.execute(
@@ -142,9 +148,6 @@ def ask_all(engine: Engine, asked: int, seed: int) -> list[Answer]:
     """
     with engine.connect() as connection:
         to_ask = questions(connection, asked, seed)
-        connection.commit()
-        # The session goes on: what choosing has read is counted now, not with the first question.
-        connection.execute(text("SELECT pg_stat_force_next_flush()"))
     answers = []
     for question in to_ask:
         one, cpu = _over_one(engine, question)
@@ -154,6 +157,7 @@ def ask_all(engine: Engine, asked: int, seed: int) -> list[Answer]:
 
 def _over_one(engine: Engine, question: Question) -> tuple[list[float], float]:
     with engine.connect() as connection:
+        count_anew(connection)
         before = used(connection)
         times = [timed(partial(question.ask, connection, about)) for about in question.about]
         cpu = (used(connection) - before) / len(times)
