@@ -158,7 +158,7 @@ def test_what_the_audit_finds(report: Report) -> None:
     assert found["drift"].count == pytest.approx(2_374, abs=5)
     assert found["duplicates"].numbers == {"verbatim": 191, "verbatim_with_output": 25}
     assert found["copied examples"].count == 0
-    labels = found["labels"].numbers
+    labels = found["rare labels"].numbers
     assert labels["labels"] == {"Entailment": 1_231, "Contradiction": 1_246, "Neutral": 470}
     assert labels["rare"] == ["Neutral"]
     sources = found["concentration"].numbers
