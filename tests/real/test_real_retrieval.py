@@ -168,10 +168,8 @@ def test_scores_of_all_rows_and_their_winning_columns(
     loaded: LoadedCorpus, encoder_id: int, versions: list[int], encoder: ReferenceEncoder, expected: BruteForce
 ) -> None:
     retrieve(loaded.engine, encoder_id, versions, encoder, scoring="max-rank", mirrors="first")
-    names = {
-        (key, column): name
-        for key, column, name in fetch(loaded.engine, "SELECT dataset_id, column_id, name FROM dataset_column")
-    }
+    columns_query = "SELECT dataset_id, column_id, name FROM dataset_column"
+    names = {(key, column): name for key, column, name in fetch(loaded.engine, columns_query)}
     starts = expected.starts
     for task, version in enumerate(versions):
         rows = fetch(
