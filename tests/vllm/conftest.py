@@ -30,10 +30,11 @@ START_SECONDS = 600
 
 
 class VLLMServer(NamedTuple):
-    """Where a server is, and the name it knows its model by."""
+    """Where a server is, the name it knows its model by, and what it writes."""
 
     base_url: str
     model: str
+    log: Path
 
 
 def vllm_environment() -> dict[str, str]:
@@ -69,6 +70,7 @@ def vllm_server(vllm_python: Path, tiny_llama: Path, tmp_path_factory: pytest.Te
                 *("--model", tiny_llama, "--served-model-name", "tiny-llama"),
                 *("--host", "127.0.0.1", "--port", str(port)),
                 *("--dtype", "float32", "--max-model-len", "4096", "--enforce-eager"),
+                "--no-enable-chunked-prefill",  # with seeds, the server ends otherwise; see docs/teachers.md
                 *settings,
             ],
             cwd=folder,
@@ -79,7 +81,7 @@ def vllm_server(vllm_python: Path, tiny_llama: Path, tmp_path_factory: pytest.Te
         )
     try:
         _wait_until_healthy(server, f"http://127.0.0.1:{port}/health", log)
-        yield VLLMServer(f"http://127.0.0.1:{port}/v1", "tiny-llama")
+        yield VLLMServer(f"http://127.0.0.1:{port}/v1", "tiny-llama", log)
     finally:
         server.terminate()
         try:

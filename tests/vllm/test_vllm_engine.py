@@ -111,6 +111,28 @@ def test_the_engine_holds_every_answer_to_the_schema_and_to_its_prompt(
     assert said["identity"]["revision"] == "local"
 
 
+def test_seeded_prompts_of_more_tokens_than_a_step_takes(ask: Callable[..., dict[str, Any]], tiny_llama: Path) -> None:
+    # On a processor a step takes 4,096 tokens. Prompts that began alike would be read from the cache of prefixes.
+    requests = [
+        {"key": n, "messages": [{"role": "user", "content": f"{number} " * 600}]}
+        for n, number in enumerate(range(10, 20))
+    ]
+    spec = {
+        "model": str(tiny_llama),
+        "max_tokens": 60,
+        "context_tokens": 4096,
+        "batch": 10,
+        "temperature": 1,
+        "seed": 7,
+    }
+
+    said = ask(spec, [{"schema": ENDS, "requests": requests}])
+
+    assert min(said["counted"].values()) >= 600
+    assert [reply["error"] for reply in said["rounds"][0][0]] == [None] * len(requests)
+    assert said["killed"].startswith("vLLM")
+
+
 def test_a_model_with_less_room_than_asked_for_is_refused(ask: Callable[..., dict[str, Any]], tiny_llama: Path) -> None:
     said = ask({"model": str(tiny_llama), "context_tokens": 8192}, [])
 

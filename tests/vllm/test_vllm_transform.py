@@ -78,13 +78,13 @@ def assert_transformed(world: World, tiny_llama: Path) -> None:
 def test_transform_with_a_vllm_server(world: World, vllm_server: VLLMServer, tiny_llama: Path) -> None:
     prepare(world, {"provider": "openai", "base_url": vllm_server.base_url, "model": vllm_server.model})
     done = world.rebase("transform", "fruit-or-tool", timeout=600)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stderr + vllm_server.log.read_text(encoding="utf-8")[-4000:]
     assert_transformed(world, tiny_llama)
 
 
 def test_transform_with_vllm_in_the_process(world: World, vllm_python: Path, tiny_llama: Path) -> None:
     prepare(
-        world, {"provider": "vllm", "model": str(tiny_llama), "dtype": "float32", "enforce_eager": True, "batch": 4}
+        world, {"provider": "vllm", "model": str(tiny_llama), "dtype": "float32", "enforce_eager": True, "batch": ROWS}
     )
     done = subprocess.run(
         [vllm_python, "-m", "cli.main", "transform", "fruit-or-tool"],

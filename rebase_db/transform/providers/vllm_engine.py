@@ -35,6 +35,16 @@ _ENVIRONMENT = {
 }
 
 
+def _chunked_prefill(spec: VLLMTeacherSpec) -> bool | None:
+    """False on a processor with a seed, else None for vLLM's own choice.
+
+    When a step ends within a prompt, vLLM winds that request's generator back, which one on a processor cannot do:
+    the whole engine ends with "CPU Generator does not use offset" (vLLM 0.32).
+    """
+    on_processor = importlib.import_module("vllm.platforms").current_platform.is_cpu()
+    return False if on_processor and spec.seed is not None else None
+
+
 class VLLMEngine(LocalModel):
     """One engine in a process.
 
@@ -87,6 +97,7 @@ class VLLMEngine(LocalModel):
                 structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
                 dtype=spec.dtype,
                 seed=spec.seed or 0,
+                enable_chunked_prefill=_chunked_prefill(spec),
                 max_model_len=spec.context_tokens,
                 tensor_parallel_size=spec.tensor_parallel_size,
                 gpu_memory_utilization=spec.gpu_memory_utilization,
