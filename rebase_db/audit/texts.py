@@ -29,7 +29,7 @@ _FEW = 0.5
 
 def repeats(subject: Subject) -> Finding:
     """Inputs that an earlier example has too."""
-    found = find_duplicates([], _ranked(subject))
+    found = find_duplicates(_ranked(subject))
     failed = {number: one for number, one in found.items() if one.failed}
     verbatim = [one for one in failed.values() if one.evidence["how"] == "verbatim"]
     pairs = sum(one.evidence["same_output"] for one in verbatim)
@@ -44,8 +44,8 @@ def repeats(subject: Subject) -> Finding:
 def near_repeats(subject: Subject) -> Finding:
     """Inputs that share most of their word triples with an earlier example's."""
     least = subject.checks.near_duplicate.similarity
-    exact = find_duplicates([], _ranked(subject))
-    found = find_near_duplicates([], _ranked(subject), least)
+    exact = find_duplicates(_ranked(subject))
+    found = find_near_duplicates(_ranked(subject), least)
     only = {number: one for number, one in found.items() if one.failed and not exact[number].failed}
     says = f"{len(only):,} more are nearly an earlier one: {least:.0%} of their word triples or more are shared."
     return Finding("near duplicates", len(only), len(found), says, samples=_of_pairs(subject, only))

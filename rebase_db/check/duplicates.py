@@ -59,32 +59,27 @@ def _repeat(example: Ranked, better: Sequence[Ranked]) -> Finding:
     return Finding(failed=True, score=1.0, evidence=evidence, other_example_id=other.example_id)
 
 
-def find_duplicates(known: Iterable[Ranked], new: Iterable[Ranked]) -> dict[int, Finding]:
+def find_duplicates(examples: Iterable[Ranked]) -> dict[int, Finding]:
     """Exact repeats of an input, case, punctuation and spaces aside; evidence says if the output is the same too.
 
     Returns:
-        A finding for each new example, and for each known one that repeats a better-ranked new one, by example id.
+        A finding for each example, by its id; of equal ones the best ranked passes.
     """
-    groups: dict[str, list[tuple[Ranked, bool]]] = {}
-    for examples, is_new in ((known, False), (new, True)):
-        for example in examples:
-            groups.setdefault(repeat_key(example.input), []).append((example, is_new))
+    groups: dict[str, list[Ranked]] = {}
+    for example in sorted(examples, key=lambda one: one.place):
+        groups.setdefault(repeat_key(example.input), []).append(example)
     findings: dict[int, Finding] = {}
     for group in groups.values():
-        group.sort(key=lambda member: member[0].place)
         by_text: dict[str, list[Ranked]] = {}
-        better_new = False
-        for place, (example, is_new) in enumerate(group):
-            if place == 0 and is_new:
+        for example in group:
+            if example is group[0]:
                 findings[example.example_id] = Finding(failed=False, score=0.0)
-            elif is_new or better_new:
+            else:
                 # Verbatim ones are enough where there are any: large groups stay linear.
-                better = by_text.get(example.input) or [group[0][0]]
-                findings[example.example_id] = _repeat(example, better)
+                findings[example.example_id] = _repeat(example, by_text.get(example.input) or group[:1])
             same = by_text.setdefault(example.input, [])
             if all(other.output.strip() != example.output.strip() for other in same):
                 same.append(example)
-            better_new = better_new or is_new
     return findings
 
 

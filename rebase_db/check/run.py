@@ -202,7 +202,7 @@ def _compare(engine: Engine, made: Pass) -> None:
 
 
 def _compare_all(
-    made: Pass, definition: CheckDefinition, find: Callable[[list[Ranked], list[Ranked]], Mapping[int, Finding]]
+    made: Pass, definition: CheckDefinition, find: Callable[[list[Ranked]], Mapping[int, Finding]]
 ) -> None:
     """Compare all that no other check keeps out with each other, each time.
 
@@ -211,7 +211,7 @@ def _compare_all(
     """
     made.without(definition)
     standing = [each.ranked for each in made.examples if not made.fails(each, COMPARING)]
-    for example_id, finding in find([], standing).items():
+    for example_id, finding in find(standing).items():
         made.add(definition, example_id, finding)
 
 

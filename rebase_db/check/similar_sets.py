@@ -74,8 +74,8 @@ def _ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np
     return np.arange(total, dtype=np.int64) + shifts
 
 
-def _candidates(sets: _Sets, similarity: float, is_new: NDArray[np.bool_]) -> Iterator[Pairs]:
-    """Pairs that may be alike, at least one of each new; a pair may come more than once."""
+def _candidates(sets: _Sets, similarity: float) -> Iterator[Pairs]:
+    """Pairs that may be alike; a pair may come more than once."""
     sizes = sets.sizes
     # A hair less than asked for, so that rounding loses no pair that lies on the line.
     prefix = np.minimum(sizes, sizes - np.ceil(similarity * sizes - 1e-9).astype(np.int64) + 1)
@@ -99,9 +99,8 @@ def _candidates(sets: _Sets, similarity: float, is_new: NDArray[np.bool_]) -> It
         span = lengths[done:stop]
         left = np.repeat(owners[done:stop], span)
         right = owners[_ranges(np.arange(done, stop) + 1, span)]
-        wanted = np.flatnonzero(is_new[left] | is_new[right])
-        differing = np.bitwise_count(sketch[left[wanted]] ^ sketch[right[wanted]]).sum(axis=1, dtype=np.int64)
-        wanted = wanted[differing <= apart * (sizes[left[wanted]] + sizes[right[wanted]])]
+        differing = np.bitwise_count(sketch[left] ^ sketch[right]).sum(axis=1, dtype=np.int64)
+        wanted = np.flatnonzero(differing <= apart * (sizes[left] + sizes[right]))
         if len(wanted):
             pair = np.unique(left[wanted] * len(sizes) + right[wanted])
             yield pair // len(sizes), pair % len(sizes)
@@ -120,15 +119,12 @@ def _shared(sets: _Sets, left: NDArray[np.int64], right: NDArray[np.int64]) -> N
     return np.bincount(pair_of[hits], minlength=len(left))
 
 
-def similar_pairs(
-    sets: Sequence[NDArray[np.uint64]], similarity: float, is_new: NDArray[np.bool_]
-) -> Iterator[tuple[int, int, float]]:
-    """Pairs of places with their Jaccard index, where that is at least `similarity` and one of the two is new.
+def similar_pairs(sets: Sequence[NDArray[np.uint64]], similarity: float) -> Iterator[tuple[int, int, float]]:
+    """Pairs of places with their Jaccard index, where that is at least `similarity`.
 
     Args:
         sets: Different from each other, none empty, each without repeats.
         similarity: Above 0, at most 1.
-        is_new: For each set; pairs of two old ones are not looked at.
 
     Yields:
         Each pair once or more than once, in no particular order.
@@ -137,7 +133,7 @@ def similar_pairs(
         return
     numbered = _number(sets)
     sizes = numbered.sizes
-    for left, right in _candidates(numbered, similarity, is_new):
+    for left, right in _candidates(numbered, similarity):
         shared = _shared(numbered, left, right)
         scores = shared / (sizes[left] + sizes[right] - shared)
         alike = scores >= similarity

@@ -11,11 +11,7 @@ from rebase_db.check.near_duplicates import find_near_duplicates
 from rebase_db.check.normal import jaccard, repeat_key, shingles, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     import pytest
-
-    from rebase_db.check.verdict import Finding
 
 TEXTS = st.lists(st.sampled_from(["a", "b", "A", "c,"]), max_size=9).map(" ".join)
 
@@ -28,30 +24,10 @@ def populations(draw: st.DrawFn) -> list[Ranked]:
     return [Ranked(number, ranks[number] // 2, text, out) for number, (text, out) in enumerate(texts)]
 
 
-def in_batches(
-    find: Callable[[Sequence[Ranked], Sequence[Ranked]], dict[int, Finding]], examples: list[Ranked], seed: int
-) -> dict[int, Finding]:
-    """What is known after all examples came in batches, the higher score kept."""
-    chance = random.Random(seed)  # noqa: S311 - no secret
-    waiting = examples[:]
-    chance.shuffle(waiting)
-    known: list[Ranked] = []
-    verdicts: dict[int, Finding] = {}
-    while waiting:
-        size = chance.randint(1, len(waiting))
-        new, waiting = waiting[:size], waiting[size:]
-        for number, finding in find(known, new).items():
-            assert finding.failed or number in {example.example_id for example in new}
-            if number not in verdicts or finding.score > verdicts[number].score:
-                verdicts[number] = finding
-        known += new
-    return verdicts
-
-
 @given(populations())
 @settings(deadline=None)
 def test_exact_duplicates_are_those_of_brute_force(examples: list[Ranked]) -> None:
-    found = find_duplicates([], examples)
+    found = find_duplicates(examples)
     assert found.keys() == {example.example_id for example in examples}
     for example in examples:
         better = [
@@ -73,7 +49,7 @@ def test_exact_duplicates_are_those_of_brute_force(examples: list[Ranked]) -> No
 @given(populations(), st.sampled_from([0.3, 0.5, 0.8, 1.0]))
 @settings(deadline=None)
 def test_near_duplicates_are_those_of_brute_force(examples: list[Ranked], similarity: float) -> None:
-    found = find_near_duplicates([], examples, similarity)
+    found = find_near_duplicates(examples, similarity)
     sets = {example.example_id: shingles(words(example.input)) for example in examples}
     for example in examples:
         alike = {
@@ -90,41 +66,23 @@ def test_near_duplicates_are_those_of_brute_force(examples: list[Ranked], simila
             assert alike[finding.other_example_id] == finding.score
 
 
-@given(populations(), st.integers())
+@given(populations(), st.randoms(use_true_random=False))
 @settings(deadline=None)
-def test_batches_in_any_order_find_what_one_call_finds(examples: list[Ranked], seed: int) -> None:
-    for find in (find_duplicates, lambda known, new: find_near_duplicates(known, new, 0.5)):
-        whole = {number: (one.failed, one.score) for number, one in find([], examples).items()}
-        pieces = {number: (one.failed, one.score) for number, one in in_batches(find, examples, seed).items()}
-        assert pieces == whole
-
-
-def test_only_pairs_with_a_new_member_are_looked_at() -> None:
-    known = [Ranked(1, 1, "one two three four", "x"), Ranked(2, 2, "one two three four", "x")]
-    new = [Ranked(3, 3, "something else here", "x")]
-    assert find_duplicates(known, new).keys() == {3}
-    assert find_near_duplicates(known, new, 0.8).keys() == {3}
-
-
-def test_a_better_ranked_newcomer_beats_a_known_example() -> None:
-    known, new = [Ranked(1, 5, "one two three four", "x")], [Ranked(2, 1, "One, two, three, four!", "x")]
-    found = find_duplicates(known, new)
-    assert not found[2].failed
-    assert found[1].failed
-    assert found[1].other_example_id == 2
-    assert found[1].evidence["how"] == "same but for case, punctuation and spaces"
-    assert find_near_duplicates(known, new, 0.8)[1].other_example_id == 2
+def test_the_order_they_come_in_does_not_matter(examples: list[Ranked], chance: random.Random) -> None:
+    shuffled = chance.sample(examples, len(examples))
+    assert find_duplicates(shuffled) == find_duplicates(examples)
+    assert find_near_duplicates(shuffled, 0.5) == find_near_duplicates(examples, 0.5)
 
 
 def test_nothing_comes_of_nothing() -> None:
-    assert find_duplicates([], []) == {}
-    assert find_near_duplicates([], [], 0.8) == {}
+    assert find_duplicates([]) == {}
+    assert find_near_duplicates([], 0.8) == {}
 
 
 def test_texts_without_words_are_near_nothing() -> None:
-    found = find_near_duplicates([], [Ranked(1, 1, "?!", "x"), Ranked(2, 2, "?!", "x")], 0.8)
+    found = find_near_duplicates([Ranked(1, 1, "?!", "x"), Ranked(2, 2, "?!", "x")], 0.8)
     assert not found[2].failed
-    assert find_duplicates([], [Ranked(1, 1, "?!", "x"), Ranked(2, 2, "?!", "x")])[2].failed
+    assert find_duplicates([Ranked(1, 1, "?!", "x"), Ranked(2, 2, "?!", "x")])[2].failed
 
 
 def test_one_changed_word_in_thirty_is_near_and_in_twenty_is_not() -> None:
@@ -133,8 +91,8 @@ def test_one_changed_word_in_thirty_is_near_and_in_twenty_is_not() -> None:
         changed = [*text[:10], "other", *text[11:]]
         return [Ranked(1, 1, " ".join(text), "x"), Ranked(2, 2, " ".join(changed), "x")]
 
-    assert find_near_duplicates([], pair(30), 0.8)[2].failed
-    assert not find_near_duplicates([], pair(20), 0.8)[2].failed
+    assert find_near_duplicates(pair(30), 0.8)[2].failed
+    assert not find_near_duplicates(pair(20), 0.8)[2].failed
 
 
 def test_many_examples_in_several_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,9 +101,9 @@ def test_many_examples_in_several_chunks(monkeypatch: pytest.MonkeyPatch) -> Non
     examples = [
         Ranked(number, number, texts[number % 60] + (" z" if number >= 60 else ""), "x") for number in range(120)
     ]
-    whole = find_near_duplicates([], examples, 0.8)
+    whole = find_near_duplicates(examples, 0.8)
     monkeypatch.setattr("rebase_db.check.similar_sets._CHUNK", 3)
-    assert find_near_duplicates([], examples, 0.8) == whole
+    assert find_near_duplicates(examples, 0.8) == whole
     assert all(whole[number].failed for number in range(60, 120))
 
 
@@ -160,7 +118,7 @@ def test_no_near_pair_of_longer_texts_is_missed() -> None:
         examples.append(Ranked(number, number, " ".join(text), "x"))
     sets = [shingles(words(example.input)) for example in examples]
     for similarity in (0.6, 0.8, 0.95):
-        found = find_near_duplicates([], examples, similarity)
+        found = find_near_duplicates(examples, similarity)
         best = [
             max((jaccard(one, sets[other]) for other in range(place)), default=0.0) for place, one in enumerate(sets)
         ]

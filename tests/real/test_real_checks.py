@@ -93,32 +93,18 @@ def test_inputs_that_copy_a_worked_example(tasks: list[Published]) -> None:
 def test_repeated_inputs_and_pairs(tasks: list[Published]) -> None:
     inputs = pairs = 0
     for task in tasks:
-        found = [finding.evidence for finding in find_duplicates([], task.ranked).values() if finding.failed]
+        found = [finding.evidence for finding in find_duplicates(task.ranked).values() if finding.failed]
         inputs += sum(evidence["how"] == "verbatim" for evidence in found)
         pairs += sum(evidence["how"] == "verbatim" and evidence["same_output"] for evidence in found)
     assert inputs == 551
     assert pairs == 170
 
 
-def test_repeats_in_batches_are_those_of_one_call(tasks: list[Published]) -> None:
-    task = next(task for task in tasks if task.name == "bbh/movie_recommendation")
-    ranked = task.ranked
-    for find in (find_duplicates, lambda known, new: find_near_duplicates(known, new, 0.8)):
-        whole = find([], ranked)
-        later = find([], ranked[100:])
-        for number, finding in find(ranked[100:], ranked[:100]).items():
-            if number not in later or finding.score > later[number].score:
-                later[number] = finding
-        assert {number: one.failed for number, one in later.items()} == {
-            number: one.failed for number, one in whole.items()
-        }
-
-
 def test_near_duplicates(tasks: list[Published]) -> None:
     near = only_near = 0
     for task in tasks:
-        exact = find_duplicates([], task.ranked)
-        for number, finding in find_near_duplicates([], task.ranked, 0.8).items():
+        exact = find_duplicates(task.ranked)
+        for number, finding in find_near_duplicates(task.ranked, 0.8).items():
             near += finding.failed
             only_near += finding.failed and not exact[number].failed
     assert (near, only_near) == (754, 143)
