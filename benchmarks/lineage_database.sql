@@ -33,9 +33,10 @@ FROM plan, generate_series(1, 1 + dataset_id % 2) AS split_id;
 INSERT INTO dataset_column (dataset_id, column_id, name)
 SELECT dataset_id, column_id, (ARRAY['label', 'question', 'text', 'answer', 'topic'])[column_id]
 FROM plan, generate_series(1, 5) AS column_id;
-INSERT INTO split_column (dataset_id, split_id, column_id, position, source_type)
-SELECT dataset_id, split_id, column_id, column_id, 'string' FROM dataset_split INNER JOIN dataset_column USING (dataset_id);
 INSERT INTO ingest (dataset_id, ingest_id, code_version) SELECT dataset_id, n, '0' FROM plan, generate_series(1, 2) AS n;
+INSERT INTO ingest_column (dataset_id, ingest_id, split_id, column_id, position, source_type)
+SELECT dataset_id, ingest_id, split_id, column_id, column_id, 'string'
+FROM dataset_split INNER JOIN ingest USING (dataset_id) INNER JOIN dataset_column USING (dataset_id);
 -- 4 of 5 rows came with the first load, and 4 of 5 are in the first split where there are two.
 CREATE TEMPORARY TABLE row_plan AS
 SELECT

@@ -1,3 +1,3 @@
 """The schema revision this code is written for; a test holds it against the migrations."""
 
-HEAD = "0004"
+HEAD = "0005"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
 
 from rebase_db.errors import TrainingError, UnknownNameError, did_you_mean
 from rebase_db.faults import FaultPoint, reach
@@ -13,6 +13,7 @@ from rebase_db.hashing import content_hash
 from rebase_db.retract.lock import hold_still
 from rebase_db.retract.members import retracted_among, retracted_members
 from rebase_db.schema import Example, Generation, RetrievalLink, TaskVersion, TrainingSet, TrainingSetMember
+from rebase_db.sql import named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,6 +151,7 @@ def write_set(
             for position, example_id in enumerate(example_ids, 1)
         ],
     )
+    connection.execute(text(named("record_mixes")), {"training_set_id": set_id})
     reach(FaultPoint.FREEZE_BEFORE_COMMIT)
     return FrozenSet(set_id, name, len(example_ids), manifest)
 

@@ -143,7 +143,7 @@ class _Load:
         check_number(self.source, "splits", len(ids))
         numbered = [(split, ids[split.config, split.split]) for split in splits]
         add_splits(connection, dataset_id, self.ingest_id, self.max_rows, numbered, known)
-        self.columns = add_columns(connection, dataset_id, self.source, numbered)
+        self.columns = add_columns(connection, dataset_id, self.ingest_id, self.source, numbered)
         results = [
             self._load_split(split, ids[split.config, split.split], known=(split.config, split.split) in known)
             for split in splits

@@ -15,9 +15,9 @@ from rebase_db.schema import (
     DatasetColumn,
     DatasetSplit,
     Ingest,
+    IngestColumn,
     IngestRejection,
     IngestSplit,
-    SplitColumn,
 )
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ def add_splits(
 
 
 def add_columns(
-    connection: Connection, dataset_id: int, source: SourceDataset, splits: Sequence[tuple[Split, int]]
+    connection: Connection, dataset_id: int, ingest_id: int, source: SourceDataset, splits: Sequence[tuple[Split, int]]
 ) -> dict[str, int]:
-    """Give every column a number in the dataset and record its place and type in each split; numbers by name.
+    """Give every column a number in the dataset and record its place and type in each split read; numbers by name.
 
     Raises:
         SourceError: The dataset would have more columns than can be numbered.
@@ -114,10 +114,11 @@ def add_columns(
         _insert_values(connection, DatasetColumn, [key | {"column_id": columns[name], "name": name} for name in new])
     _insert_values(
         connection,
-        SplitColumn,
+        IngestColumn,
         [
             key
             | {
+                "ingest_id": ingest_id,
                 "split_id": split_id,
                 "column_id": columns[name],
                 "position": position,

@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 
 from rebase_db.licence.duty import Duty, in_order
 from rebase_db.licence.known import Licence, read_licence
-from rebase_db.schema import Dataset
+from rebase_db.schema import Dataset, TrainingSetMix
 from rebase_db.sql import named
 
 if TYPE_CHECKING:
@@ -55,7 +55,11 @@ def duties_of_examples(connection: Connection, example_ids: Sequence[int]) -> di
 
 def duties_of_set(connection: Connection, training_set_id: int) -> SetDuties:
     """Of a training set, and so of the runs trained on it, the duties of its members; two statements."""
-    mixes = connection.execute(text(named("dataset_mixes")), {"training_set_id": training_set_id}).all()
+    mixes = connection.execute(
+        select(TrainingSetMix.dataset_ids, TrainingSetMix.examples).where(
+            TrainingSetMix.training_set_id == training_set_id
+        )
+    ).all()
     ids = {each for dataset_ids, _ in mixes for each in dataset_ids}
     columns = (Dataset.dataset_id, Dataset.name, Dataset.licence)
     rows = connection.execute(select(*columns).where(Dataset.dataset_id.in_(ids)))

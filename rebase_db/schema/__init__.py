@@ -6,23 +6,26 @@ from rebase_db.schema.budget import Budget, Reservation
 from rebase_db.schema.check import CheckDefinition, CheckResult, Judgement
 from rebase_db.schema.corpus import (
     Cell,
+    ChangedRow,
     Dataset,
     DatasetColumn,
     DatasetSplit,
     Ingest,
+    IngestColumn,
     IngestRejection,
     IngestSplit,
+    RemovedRow,
     SourceRow,
-    SplitColumn,
     TextValue,
 )
-from rebase_db.schema.distill import Metric, TrainingRun, TrainingSet, TrainingSetMember
+from rebase_db.schema.distill import Metric, TrainingRun, TrainingSet, TrainingSetMember, TrainingSetMix
 from rebase_db.schema.encoder import EmbedChunk, Embedding, Encoder
 from rebase_db.schema.evaluate import Benchmark, BenchmarkItem, Evaluation, Prediction
 from rebase_db.schema.published import LikelySource, Publication, PublishedExample, PublishedRank
 from rebase_db.schema.retraction import RetractedDataset, RetractedRow, Retraction
 from rebase_db.schema.retrieval import (
     Retrieval,
+    RetrievalDataset,
     RetrievalExclusion,
     RetrievalLink,
     RetrievalMirror,
@@ -46,6 +49,7 @@ __all__ = [
     "BenchmarkItem",
     "Budget",
     "Cell",
+    "ChangedRow",
     "CheckDefinition",
     "CheckResult",
     "Dataset",
@@ -60,6 +64,7 @@ __all__ = [
     "ExampleParent",
     "Generation",
     "Ingest",
+    "IngestColumn",
     "IngestRejection",
     "IngestSplit",
     "Judgement",
@@ -70,17 +75,18 @@ __all__ = [
     "Publication",
     "PublishedExample",
     "PublishedRank",
+    "RemovedRow",
     "Reservation",
     "RetractedDataset",
     "RetractedRow",
     "Retraction",
     "Retrieval",
+    "RetrievalDataset",
     "RetrievalExclusion",
     "RetrievalLink",
     "RetrievalMirror",
     "RowScore",
     "SourceRow",
-    "SplitColumn",
     "Task",
     "TaskVector",
     "TaskVersion",
@@ -89,5 +95,6 @@ __all__ = [
     "TrainingRun",
     "TrainingSet",
     "TrainingSetMember",
+    "TrainingSetMix",
     "Worker",
 ]

@@ -77,26 +77,12 @@ class DatasetColumn(Base):
     __table_args__ = (UniqueConstraint("dataset_id", "name"),)
 
 
-class SplitColumn(Base):
-    """A column as one split has it: its place, its type at the source, and why it was left out, if it was."""
-
-    __tablename__ = "split_column"
-
-    dataset_id: Mapped[int] = mapped_column(primary_key=True)
-    split_id: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
-    column_id: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
-    position: Mapped[SmallInt]
-    source_type: Mapped[str]
-    left_out: Mapped[str | None]
-
-    __table_args__ = (
-        ForeignKeyConstraint(["dataset_id", "split_id"], ["dataset_split.dataset_id", "dataset_split.split_id"]),
-        ForeignKeyConstraint(["dataset_id", "column_id"], ["dataset_column.dataset_id", "dataset_column.column_id"]),
-    )
-
-
 class Ingest(Base):
-    """One load of one dataset, committed whole: what it added and what it left out."""
+    """One load of one dataset, committed whole: what it added and what it left out.
+
+    `match_by` is how its rows were matched with those that were there: by `content`, `index`, or `key` with a colon and
+    the column; null where there was nothing to match.
+    """
 
     __tablename__ = "ingest"
 
@@ -104,6 +90,7 @@ class Ingest(Base):
     ingest_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     texts_added: Mapped[int] = mapped_column(server_default=text("0"))
     cells_added: Mapped[int] = mapped_column(server_default=text("0"))
+    match_by: Mapped[str | None]
     code_version: Mapped[str]
     created_at: Mapped[CreatedAt]
     finished_at: Mapped[Timestamp | None]
@@ -128,6 +115,28 @@ class IngestSplit(Base):
     __table_args__ = (
         ForeignKeyConstraint(["dataset_id", "ingest_id"], ["ingest.dataset_id", "ingest.ingest_id"]),
         ForeignKeyConstraint(["dataset_id", "split_id"], ["dataset_split.dataset_id", "dataset_split.split_id"]),
+    )
+
+
+class IngestColumn(Base):
+    """A column as a split had it in one load: its place, its type at the source, and why it was left out, if it was."""
+
+    __tablename__ = "ingest_column"
+
+    dataset_id: Mapped[int] = mapped_column(primary_key=True)
+    ingest_id: Mapped[int] = mapped_column(primary_key=True)
+    split_id: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    column_id: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    position: Mapped[SmallInt]
+    source_type: Mapped[str]
+    left_out: Mapped[str | None]
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["dataset_id", "ingest_id", "split_id"],
+            ["ingest_split.dataset_id", "ingest_split.ingest_id", "ingest_split.split_id"],
+        ),
+        ForeignKeyConstraint(["dataset_id", "column_id"], ["dataset_column.dataset_id", "dataset_column.column_id"]),
     )
 
 
@@ -157,7 +166,8 @@ class SourceRow(Base):
 
     `content` maps each column that has a value to its text, in flattened form; `content_hash` is over exactly that (tag
     `source_row/v1`), so equal rows of two datasets (mirrors) have equal hashes. Of an erased row each text is replaced
-    by its SHA-256 in hex. `retracted_at`: since when some retraction that stands covers it.
+    by its SHA-256 in hex. `retracted_at`: since when some retraction that stands covers it. `removed_at`: since when
+    its source does not have it any more (`removed_row`). `source_index` counts in the release that its load read.
     """
 
     __tablename__ = "source_row"
@@ -171,6 +181,7 @@ class SourceRow(Base):
     content: Mapped[Any]
     content_hash: Mapped[Digest]
     retracted_at: Mapped[Timestamp | None]
+    removed_at: Mapped[Timestamp | None]
     erased_by: Mapped[int | None] = mapped_column(ForeignKey("retraction.retraction_id", use_alter=True))
 
     __table_args__ = (
@@ -178,10 +189,43 @@ class SourceRow(Base):
             ["dataset_id", "ingest_id", "split_id"],
             ["ingest_split.dataset_id", "ingest_split.ingest_id", "ingest_split.split_id"],
         ),
-        UniqueConstraint("dataset_id", "split_id", "source_index"),
+        UniqueConstraint("dataset_id", "split_id", "source_index", "ingest_id"),
         CheckConstraint("jsonb_typeof(content) = 'object'", name="content"),
         *digest_check("content_hash"),
         Index(None, "content_hash"),
+    )
+
+
+class RemovedRow(Base):
+    """A row that its source no longer had, or had with other content, when a later load read it."""
+
+    __tablename__ = "removed_row"
+
+    dataset_id: Mapped[int] = mapped_column(primary_key=True)
+    row_id: Mapped[int] = mapped_column(primary_key=True)
+    ingest_id: Mapped[int]
+
+    __table_args__ = (
+        ForeignKeyConstraint(["dataset_id", "row_id"], ["source_row.dataset_id", "source_row.row_id"]),
+        ForeignKeyConstraint(["dataset_id", "ingest_id"], ["ingest.dataset_id", "ingest.ingest_id"]),
+        Index(None, "dataset_id", "ingest_id"),
+    )
+
+
+class ChangedRow(Base):
+    """A row that stands where its source had another one before, whose content changed: that one is removed."""
+
+    __tablename__ = "changed_row"
+
+    dataset_id: Mapped[int] = mapped_column(primary_key=True)
+    row_id: Mapped[int] = mapped_column(primary_key=True)
+    previous_row_id: Mapped[int]
+
+    __table_args__ = (
+        ForeignKeyConstraint(["dataset_id", "row_id"], ["source_row.dataset_id", "source_row.row_id"]),
+        ForeignKeyConstraint(["dataset_id", "previous_row_id"], ["removed_row.dataset_id", "removed_row.row_id"]),
+        UniqueConstraint("dataset_id", "previous_row_id"),
+        CheckConstraint("previous_row_id < row_id", name="previous"),
     )
 
 

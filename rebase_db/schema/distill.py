@@ -9,11 +9,12 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
     Index,
+    Integer,
     SmallInteger,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
+from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rebase_db.schema.base import Base, BigInt, CreatedAt, Digest, IntKey, JobColumns, digest_check, job_checks
@@ -58,8 +59,29 @@ class TrainingSetMember(Base):
     __table_args__ = (UniqueConstraint("training_set_id", "example_id"), Index(None, "example_id"))
 
 
+class TrainingSetMix(Base):
+    """How many members of a training set stem from exactly these datasets (ascending), through example parents too.
+
+    Members and examples never change, so neither does this: it is counted once, when the set is frozen.
+    """
+
+    __tablename__ = "training_set_mix"
+
+    training_set_id: Mapped[int] = mapped_column(ForeignKey("training_set.training_set_id"), primary_key=True)
+    dataset_ids: Mapped[list[int]] = mapped_column(ARRAY(Integer), primary_key=True)
+    examples: Mapped[int]
+
+    __table_args__ = (
+        CheckConstraint("cardinality(dataset_ids) > 0", name="dataset_ids"),
+        CheckConstraint("examples > 0", name="examples"),
+    )
+
+
 class TrainingRun(JobColumns, Base):
-    """A student trained on a training set. `run_key` (tag `training_run/v1`) is over all that decides the weights."""
+    """A student trained on a training set. `run_key` (tag `training_run/v1`) is over all that decides the weights.
+
+    `parent_run_id` is the run whose weights it started from, where those are not the base model's.
+    """
 
     __tablename__ = "training_run"
 
@@ -71,6 +93,7 @@ class TrainingRun(JobColumns, Base):
     base_weights_hash: Mapped[Digest]
     hyperparameters: Mapped[Any]
     seed: Mapped[int]
+    parent_run_id: Mapped[int | None] = mapped_column(ForeignKey("training_run.training_run_id"))
     code_version: Mapped[str]
     run_key: Mapped[Digest]
     created_at: Mapped[CreatedAt]
@@ -83,6 +106,7 @@ class TrainingRun(JobColumns, Base):
         UniqueConstraint("training_set_id", "run_key"),
         CheckConstraint("(state = 'done') = (artifact_hash IS NOT NULL)", name="done_has_artifact"),
         CheckConstraint("(artifact_hash IS NULL) = (artifact_path IS NULL)", name="artifact"),
+        CheckConstraint("parent_run_id < training_run_id", name="parent"),
         *digest_check("base_weights_hash", "run_key", "artifact_hash"),
         *job_checks(JOB),
         Index("training_run_waiting_idx", "training_run_id", postgresql_where=text("state = 'waiting'")),

@@ -38,7 +38,10 @@ MIRRORS = ("first", "all")
 class Retrieval(JobColumns, Base):
     """A retrieval run: what was asked, and what it found when it was done.
 
-    `retractions_seen` counts the retractions, and the returns from one, that the corpus it scored had behind it.
+    `weights` are those of the input, output and dataset score; null where each has the same. `max_share` is the largest
+    share of the ranking that one dataset may have, above 0 and below 1; null where any may have all of it.
+    `retractions_seen` counts the retractions, and the returns from one, that the corpus it scored had behind it, and
+    `loads_seen` the loads.
     """
 
     __tablename__ = "retrieval"
@@ -49,6 +52,8 @@ class Retrieval(JobColumns, Base):
     top_n: Mapped[int]
     scoring: Mapped[str]
     mirrors: Mapped[str]
+    weights: Mapped[list[float] | None] = mapped_column(ARRAY(DOUBLE_PRECISION))
+    max_share: Mapped[float | None] = mapped_column(DOUBLE_PRECISION)
     created_at: Mapped[CreatedAt]
     rows_scored: Mapped[int | None]
     rows_entered: Mapped[int | None]
@@ -57,6 +62,7 @@ class Retrieval(JobColumns, Base):
     mirrors_left_out: Mapped[int | None]
     cutoff_score: Mapped[float | None] = mapped_column(DOUBLE_PRECISION)
     retractions_seen: Mapped[int | None]
+    loads_seen: Mapped[int | None]
 
     __table_args__ = (
         # Links refer to all three, so that a link's run is always one of its own task version and encoder.
@@ -64,6 +70,12 @@ class Retrieval(JobColumns, Base):
         CheckConstraint("top_n > 0", name="top_n"),
         CheckConstraint(f"scoring IN {SCORINGS!r}", name="scoring"),
         CheckConstraint(f"mirrors IN {MIRRORS!r}", name="mirrors"),
+        CheckConstraint(
+            "weights IS NULL OR cardinality(weights) = 3 AND 0 <= ALL (weights) AND 0 < ANY (weights)"
+            " AND scoring = 'average-score'",
+            name="weights",
+        ),
+        CheckConstraint("max_share > 0 AND max_share < 1", name="max_share"),
         CheckConstraint("(state = 'done') = (rows_scored IS NOT NULL)", name="done_has_counts"),
         *job_checks(JOB),
         Index(
@@ -85,6 +97,25 @@ class RetrievalExclusion(Base):
 
     retrieval_id: Mapped[int] = mapped_column(ForeignKey("retrieval.retrieval_id"), primary_key=True)
     dataset_id: Mapped[int] = mapped_column(ForeignKey("dataset.dataset_id"), primary_key=True)
+
+
+class RetrievalDataset(Base):
+    """What a retrieval did to a dataset's rows: those it ranked and scored anew, and what became of its links.
+
+    `scored` rows had no score for the task before. Links `entered` for the first time, `returned`, were `kept`, or were
+    `displaced`.
+    """
+
+    __tablename__ = "retrieval_dataset"
+
+    retrieval_id: Mapped[int] = mapped_column(ForeignKey("retrieval.retrieval_id"), primary_key=True)
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("dataset.dataset_id"), primary_key=True)
+    ranked: Mapped[int]
+    scored: Mapped[int]
+    entered: Mapped[int]
+    returned: Mapped[int]
+    kept: Mapped[int]
+    displaced: Mapped[int]
 
 
 class TaskVector(Base):

@@ -130,11 +130,16 @@ WHERE
     END
 UNION ALL
 SELECT
-    'split_column',
-    jsonb_build_object('dataset_id', brought.dataset_id, 'split_id', brought.split_id, 'column_id', brought.column_id),
-    'rows of the split have cells in a column that it is not said to have',
+    'ingest_column',
+    jsonb_build_object(
+        'dataset_id', brought.dataset_id,
+        'ingest_id', brought.ingest_id,
+        'split_id', brought.split_id,
+        'column_id', brought.column_id
+    ),
+    'rows of the load have cells in a column that it is not said to have',
     NULL,
-    split_column.left_out
-FROM (SELECT DISTINCT dataset_id, split_id, column_id FROM brought) AS brought
-LEFT JOIN split_column USING (dataset_id, split_id, column_id)
-WHERE split_column.column_id IS NULL OR split_column.left_out IS NOT NULL
+    ingest_column.left_out
+FROM brought
+LEFT JOIN ingest_column USING (dataset_id, ingest_id, split_id, column_id)
+WHERE ingest_column.column_id IS NULL OR ingest_column.left_out IS NOT NULL

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, tuple_
 from sqlalchemy.types import Text
 
-from rebase_db.schema import Dataset, DatasetColumn, DatasetSplit, RetrievalLink, SplitColumn
+from rebase_db.schema import Dataset, DatasetColumn, DatasetSplit, IngestColumn, RetrievalLink
 from rebase_db.schema import SourceRow as SourceRowTable
 from rebase_db.sql import named
 from rebase_db.transform.teacher import SourceRow
@@ -23,7 +23,7 @@ class RowReader:
     """Reads links' rows, their columns in the order the source has them; may be shared by threads."""
 
     def __init__(self) -> None:
-        self._orders: dict[tuple[int, int], list[str]] = {}
+        self._orders: dict[tuple[int, int, int], list[str]] = {}
 
     def read(self, connection: Connection, link_ids: Sequence[int], whole_row_bytes: int) -> list[SourceRow]:
         """The rows of these links, by link.
@@ -39,6 +39,7 @@ class RowReader:
             select(
                 RetrievalLink.link_id,
                 SourceRowTable.dataset_id,
+                SourceRowTable.ingest_id,
                 SourceRowTable.split_id,
                 Dataset.name,
                 DatasetSplit.config,
@@ -65,7 +66,7 @@ class RowReader:
                 row.link_id,
                 row.name,
                 row.config,
-                self._ordered(connection, row.dataset_id, row.split_id, row.content),
+                self._ordered(connection, (row.dataset_id, row.ingest_id, row.split_id), row.content),
             )
             for row in found
         ]
@@ -73,20 +74,21 @@ class RowReader:
         return [replace(row, relevance=relevance[row.link_id]) if row.link_id in relevance else row for row in rows]
 
     def _ordered(
-        self, connection: Connection, dataset_id: int, split_id: int, content: Mapping[str, str]
+        self, connection: Connection, load: tuple[int, int, int], content: Mapping[str, str]
     ) -> dict[str, str]:
-        order = self._orders.get((dataset_id, split_id))
+        """Content in the order of the columns of its load: of a dataset, an ingest and a split."""
+        order = self._orders.get(load)
         if order is None:
-            order = self._orders[dataset_id, split_id] = list(
+            order = self._orders[load] = list(
                 connection.execute(
                     select(DatasetColumn.name)
                     .join(
-                        SplitColumn,
-                        (SplitColumn.dataset_id == DatasetColumn.dataset_id)
-                        & (SplitColumn.column_id == DatasetColumn.column_id),
+                        IngestColumn,
+                        (IngestColumn.dataset_id == DatasetColumn.dataset_id)
+                        & (IngestColumn.column_id == DatasetColumn.column_id),
                     )
-                    .where(SplitColumn.dataset_id == dataset_id, SplitColumn.split_id == split_id)
-                    .order_by(SplitColumn.position)
+                    .where(tuple_(IngestColumn.dataset_id, IngestColumn.ingest_id, IngestColumn.split_id) == load)
+                    .order_by(IngestColumn.position)
                 ).scalars()
             )
         return {name: content[name] for name in order if name in content}

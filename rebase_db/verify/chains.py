@@ -56,8 +56,9 @@ def check_retrievals(connection: Connection) -> Iterator[Lie]:
 
 
 def check_training_sets(connection: Connection) -> Iterator[Lie]:
-    """Sizes, positions and members of training sets; versions of tasks."""
-    return named_lies(connection, "verify_training_sets")
+    """Sizes, positions, members and mixes of training sets; versions of tasks."""
+    yield from named_lies(connection, "verify_training_sets")
+    yield from named_lies(connection, "verify_mixes")
 
 
 def check_budgets(connection: Connection) -> Iterator[Lie]:

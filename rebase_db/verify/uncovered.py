@@ -59,7 +59,7 @@ DELETIONS: Mapping[str, str] = {
     "published_rank": "nothing, if no other rank hangs on it; the file it came from is named with its hash",
     "reservation": "one that is open, or stands for a call nobody heard the end of, by the sums of the budget",
     "retrieval_exclusion": "one of the newest ranking, if it kept out rows that would be in it",
-    "split_column": "those of columns that rows have cells in, not those left out",
+    "ingest_column": "those of columns that rows have cells in, not those left out",
 }
 """Tables of which some record can be deleted unseen, with what shows all the same.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from rebase_db.sql import named
 from tests.schema.chain import NOW, add, add_text, digest
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ def _dataset(connection: Connection, name: str, licence: str | None) -> int:
     uri = f"file:///home/somebody/data/{name}/{name}.csv"
     add(connection, "dataset_split", split_id=1, config="default", split="train", uri=uri, **dataset)
     add(connection, "dataset_column", column_id=1, name="line", **dataset)
-    add(connection, "split_column", split_id=1, column_id=1, position=1, source_type="string", **dataset)
     add(connection, "ingest", ingest_id=1, code_version="0", **dataset)
     add(connection, "ingest_split", ingest_id=1, split_id=1, revision=digest(name).hex(), rows_added=2, **dataset)
+    add(connection, "ingest_column", ingest_id=1, split_id=1, column_id=1, position=1, source_type="string", **dataset)
     return int(made["dataset_id"])
 
 
@@ -151,6 +152,7 @@ def stock(connection: Connection, engine: Engine, chain: dict[str, Row]) -> Shel
             "training_set_member",
             training_set_id=frozen["training_set_id"], position=position, example_id=example_id,
         )  # fmt: skip
+    connection.execute(text(named("record_mixes")), {"training_set_id": frozen["training_set_id"]})
     trained = add(
         connection,
         "training_run",

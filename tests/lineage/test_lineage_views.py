@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from rebase_db.schema import lineage
+from rebase_db.sql import named
 from scripts.generate_docs import view_columns
 from tests.schema.chain import add, add_text, digest, lineage_database
 
@@ -193,6 +194,7 @@ def add_set(connection: Connection, chain: dict[str, Row], history: History, mem
     for position, example in enumerate(members, 1):
         key = {"training_set_id": training_set, "position": position}
         add(connection, "training_set_member", example_id=example, **key)
+    connection.execute(text(named("record_mixes")), {"training_set_id": training_set})
     for seed in range(runs):
         run = chain["training_run"] | {"training_set_id": training_set, "run_key": digest((name, seed))}
         del run["training_run_id"], run["seal"]

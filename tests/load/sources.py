@@ -140,7 +140,7 @@ def stored_texts(engine: Engine, name: str) -> list[str]:
 def counts(engine: Engine) -> dict[str, int]:
     """Number of rows of every table that ingest writes."""
     tables = (
-        "dataset", "dataset_split", "dataset_column", "split_column", "ingest", "ingest_split", "ingest_rejection",
+        "dataset", "dataset_split", "dataset_column", "ingest_column", "ingest", "ingest_split", "ingest_rejection",
         "source_row", "text", "cell",
     )  # fmt: skip
     with engine.connect() as connection:

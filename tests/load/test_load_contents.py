@@ -117,7 +117,7 @@ def test_columns_and_splits_are_recorded_with_what_was_left_out(engine: Engine, 
     assert [name for name, _ in receipt.left_out] == ["picture"]
     assert fetch(
         engine,
-        "SELECT config, split, position, name, source_type, left_out FROM split_column"
+        "SELECT config, split, position, name, source_type, left_out FROM ingest_column"
         " JOIN dataset_split USING (dataset_id, split_id) JOIN dataset_column USING (dataset_id, column_id)"
         " ORDER BY config, position",
     ) == [
@@ -214,4 +214,4 @@ def test_left_out_columns_are_counted_once_a_split(engine: Engine) -> None:
     left_out = [LeftOutColumn("sound", "is binary")]
     source = dataset_of("d", *(split_of([{"a": "x"}], name, left_out=left_out) for name in ("one", "two")))
     assert load_dataset(engine, source).left_out == [("sound", "is binary")] * 2
-    assert fetch(engine, "SELECT count(*) FROM split_column WHERE left_out = 'is binary'") == [(2,)]
+    assert fetch(engine, "SELECT count(*) FROM ingest_column WHERE left_out = 'is binary'") == [(2,)]

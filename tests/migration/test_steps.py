@@ -105,7 +105,7 @@ def test_a_migration_gives_up_where_it_would_wait_for_a_lock(engine: Engine, mon
     monkeypatch.setattr(migrate, "LOCK_TIMEOUT", "50ms")
     before = catalog_of(engine)
     with engine.connect() as reader:
-        reader.execute(text("SELECT * FROM task"))  # in a transaction that is left open
+        reader.execute(text("SELECT * FROM ingest"))  # in a transaction that is left open
         with pytest.raises(DatabaseError, match="waited 50ms for a lock") as caught:
             migrate.downgrade(engine, "base")
     assert "Stop the workers" in caught.value.hint

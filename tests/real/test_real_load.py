@@ -124,7 +124,7 @@ def test_counts_agree_everywhere(loaded: LoadedCorpus, real_data: Path) -> None:
     assert fetch(loaded.engine, "SELECT max(length(text)) FROM text") == [(80_122,)]
     assert fetch(
         loaded.engine,
-        "SELECT max(columns) FROM (SELECT count(*) AS columns FROM split_column GROUP BY dataset_id, split_id)",
+        "SELECT max(columns) FROM (SELECT count(*) AS columns FROM ingest_column GROUP BY dataset_id, split_id)",
     ) == [(671,)]
 
 

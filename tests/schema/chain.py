@@ -39,7 +39,10 @@ def add_text(connection: Connection, dataset_id: int, text_id: int, text: str) -
 
 
 def build(connection: Connection) -> dict[str, Row]:  # noqa: PLR0915 - a statement or two a table
-    """Insert the lineage, every claimable row of it finished; its rows as stored, by table."""
+    """Insert the lineage, every claimable row of it finished; its rows as stored, by table.
+
+    Only `add_release` adds some of a later load.
+    """
     chain: dict[str, Row] = {}
 
     def put(table: str, **values: Any) -> Row:
@@ -59,10 +62,10 @@ def build(connection: Connection) -> dict[str, Row]:  # noqa: PLR0915 - a statem
     chain["text"] = add_text(connection, text_id=1, text="About letters.", **dataset)
     put("dataset_split", split_id=1, config="default", split="train", uri="file:letters", **dataset)
     put("dataset_column", column_id=1, name="letter", **dataset)
-    put("split_column", split_id=1, column_id=1, position=1, source_type="string", **dataset)
     put("ingest", ingest_id=1, code_version="0", **dataset)
     load = {**dataset, "ingest_id": 1, "split_id": 1}
     put("ingest_split", revision="a", **load)
+    put("ingest_column", column_id=1, position=1, source_type="string", **load)
     put("ingest_rejection", source_index=7, reason="not a letter", **load)
     put("source_row", row_id=1, source_index=0, content={"letter": "a"}, content_hash=digest("a"), **load)
     put("cell", row_id=1, column_id=1, text_id=1, **dataset)
@@ -83,6 +86,10 @@ def build(connection: Connection) -> dict[str, Row]:  # noqa: PLR0915 - a statem
     put("retrieval", top_n=1, scoring="max-rank", mirrors="first", state="done", rows_scored=1, **finished, **scope)
     retrieval = key("retrieval_id")
     put("retrieval_exclusion", **retrieval, **dataset)
+    put(
+        "retrieval_dataset",
+        ranked=1, scored=1, entered=1, returned=0, kept=0, displaced=0, **retrieval, **dataset,
+    )  # fmt: skip
     put(
         "row_score",
         dataset_score=0.5, row_ids=[1], input_scores=[0.5], output_scores=[0.5], input_columns=[1], output_columns=[1],
@@ -143,6 +150,7 @@ def build(connection: Connection) -> dict[str, Row]:  # noqa: PLR0915 - a statem
         name="letters-1", size=1, selection={}, manifest_hash=digest("set"), **key("task_version_id"),
     )  # fmt: skip
     put("training_set_member", position=1, **key("training_set_id", "example_id"))
+    put("training_set_mix", dataset_ids=[dataset["dataset_id"]], examples=1, **key("training_set_id"))
     put(
         "training_run",
         student="classifier", base="b", base_revision="1", base_weights_hash=digest("base"), hyperparameters={},
@@ -164,6 +172,16 @@ def build(connection: Connection) -> dict[str, Row]:  # noqa: PLR0915 - a statem
         to_state="transformed", event="done", **key("worker_id"),
     )  # fmt: skip
     return chain
+
+
+def add_release(connection: Connection, chain: dict[str, Row]) -> None:
+    """Add a row that changed and the one that it became, which nothing was made of."""
+    row = {name: value for name, value in chain["source_row"].items() if name != "seal"}
+    dataset = {"dataset_id": row["dataset_id"]}
+    add(connection, "source_row", **row | {"row_id": 8, "source_index": 8, "removed_at": NOW})
+    add(connection, "source_row", **row | {"row_id": 9, "source_index": 9})
+    chain["removed_row"] = add(connection, "removed_row", row_id=8, ingest_id=row["ingest_id"], **dataset)
+    chain["changed_row"] = add(connection, "changed_row", row_id=9, previous_row_id=8, **dataset)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
-from tests.schema.chain import Row, lineage_database
+from tests.schema.chain import Row, add_release, lineage_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def lineage(server_url: str, template_database: str) -> Iterator[tuple[Engine, dict[str, Row]]]:
-    with lineage_database(server_url, template_database) as made:
-        yield made
+    with lineage_database(server_url, template_database) as (engine, chain):
+        with engine.begin() as connection:
+            add_release(connection, chain)
+        yield engine, chain
 
 
 @pytest.fixture

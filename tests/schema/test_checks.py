@@ -79,6 +79,13 @@ VIOLATIONS: dict[str, list[dict[str, Any]]] = {
     "retrieval_done_has_counts_check": [{"rows_scored": 1}, {"state": "done", "finished_at": NOW}],
     "retrieval_link_rank_check": [{"rank": 0}],
     "retrieval_mirrors_check": [{"mirrors": "last"}],
+    "retrieval_max_share_check": [{"max_share": 0}, {"max_share": 1}],
+    "retrieval_weights_check": [
+        {"weights": [1, 1], "scoring": "average-score"},
+        {"weights": [1, 1, -1], "scoring": "average-score"},
+        {"weights": [0, 0, 0], "scoring": "average-score"},
+        {"weights": [1, 1, 1], "scoring": "max-rank"},
+    ],
     "retrieval_scoring_check": [{"scoring": "worst-rank"}],
     "retrieval_top_n_check": [{"top_n": 0}],
     "row_score_parallel_check": [
@@ -110,6 +117,10 @@ VIOLATIONS: dict[str, list[dict[str, Any]]] = {
     "training_set_manifest_hash_length_check": [{"manifest_hash": SHORT}],
     "training_set_size_check": [{"size": 0}],
     "training_set_successor_check": [{"successor_of": 9}],
+    "training_set_mix_dataset_ids_check": [{"dataset_ids": []}],
+    "training_set_mix_examples_check": [{"examples": 0}],
+    "training_run_parent_check": [{"parent_run_id": 9, "run_key": digest("child")}],
+    "changed_row_previous_check": [{"previous_row_id": 9}],
 }
 
 

@@ -66,7 +66,7 @@ def test_guarded_columns_cannot_be_updated(connection: Connection, name: str) ->
 
 @pytest.mark.parametrize("name", [name for name in MUTABLE if MUTABLE[name]])
 def test_other_columns_can_be_updated(connection: Connection, name: str) -> None:
-    assert connection.execute(set_again(name, dict.fromkeys(MUTABLE[name], False))).rowcount == 1
+    assert connection.execute(set_again(name, dict.fromkeys(MUTABLE[name], False))).rowcount >= 1
 
 
 @pytest.mark.parametrize("name", sorted(WORKING_STATE))

@@ -17,6 +17,7 @@ FILES = (
     # What the recursive ones stand on.
     "ancestors_of",
     "descendants_of",
+    "makers_of_set",
     # The corpus.
     "source_row",
     "mirror",
