@@ -119,7 +119,7 @@ VIOLATIONS: dict[str, list[dict[str, Any]]] = {
     "training_set_successor_check": [{"successor_of": 9}],
     "training_set_mix_dataset_ids_check": [{"dataset_ids": []}],
     "training_set_mix_examples_check": [{"examples": 0}],
-    "training_run_parent_check": [{"parent_run_id": 9, "run_key": digest("child")}],
+    "training_run_parent_check": [{"parent_run_id": 2**31 - 1, "run_key": digest("child")}],
     "changed_row_previous_check": [{"previous_row_id": 9}],
 }
 
