@@ -203,6 +203,17 @@ FROM retrieval_link WHERE state = 'distilled' GROUP BY task_version_id;
 INSERT INTO training_set_member (training_set_id, position, example_id)
 SELECT task_version_id, row_number() OVER (PARTITION BY task_version_id ORDER BY rank), example_id
 FROM retrieval_link INNER JOIN example USING (link_id) WHERE state = 'distilled';
+INSERT INTO training_set_mix (training_set_id, dataset_ids, examples)
+SELECT training_set_id, dataset_ids, count(*)
+FROM (
+    SELECT training_set_id, array_agg(DISTINCT link.dataset_id ORDER BY link.dataset_id) AS dataset_ids
+    FROM training_set
+    CROSS JOIN LATERAL lineage.makers_of_set(training_set_id) AS makers
+    INNER JOIN example ON example.example_id = makers.maker_id
+    INNER JOIN retrieval_link AS link USING (link_id)
+    GROUP BY training_set_id, makers.example_id
+) AS mix
+GROUP BY training_set_id, dataset_ids;
 INSERT INTO training_run (
     training_run_id, training_set_id, student, base, base_revision, base_weights_hash, hyperparameters, seed, code_version,
     run_key, environment, artifact_path, artifact_hash, state, attempt, finished_at

@@ -24,10 +24,11 @@ from rebase_db.schema import (
     TrainingRun,
     TrainingSet,
     TrainingSetMember,
+    TrainingSetMix,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from decimal import Decimal
 
     from sqlalchemy import ColumnElement, Connection, Select
@@ -132,9 +133,9 @@ def impact(connection: Connection, scope: Scope) -> Impact:
     connection.execute(text("SET LOCAL jit = off"))
     retrieved, links = _retrieved(connection, scope)
     derived = _derived(connection, scope)
-    with _by_bitmaps(connection, scope):
+    with _merging(connection, scope):
         calls = _calls(connection, scope)
-        sets = _sets(connection, scope, derived)
+    sets = _sets(connection, scope, derived)
     return Impact(
         rows=_rows(connection, scope) if scope.is_of_rows else retrieved,
         rows_retrieved=retrieved,
@@ -148,16 +149,17 @@ def impact(connection: Connection, scope: Scope) -> Impact:
 
 
 @contextmanager
-def _by_bitmaps(connection: Connection, scope: Scope) -> Iterator[None]:
-    """Have the links of whole datasets read page by page.
+def _merging(connection: Connection, scope: Scope) -> Iterator[None]:
+    """Have the links and calls of whole datasets merged, both by the index they are in order of.
 
-    The planner would go by the index, out of the pages' order, and every parallel worker would do all of it again.
+    The planner would hash the links, every parallel worker all of them again: of a third of a million calls that takes
+    twice as long.
     """
     if scope.datasets:
-        connection.execute(text("SET LOCAL enable_indexscan = off"))
+        connection.execute(text("SET LOCAL enable_hashjoin = off"))
     yield
     if scope.datasets:
-        connection.execute(text("SET LOCAL enable_indexscan = on"))
+        connection.execute(text("SET LOCAL enable_hashjoin = on"))
 
 
 def _retrieved(connection: Connection, scope: Scope) -> tuple[int, int]:
@@ -231,6 +233,30 @@ def _array(ids: list[int]) -> ColumnElement[Any]:
 
 
 def _sets(connection: Connection, scope: Scope, derived: list[int]) -> list[TouchedSet]:
+    if scope.datasets:
+        counts = _members_from(connection, scope.datasets)
+    else:
+        counts = _members_made(connection, scope, derived)
+    found = connection.execute(
+        select(TrainingSet.training_set_id, TrainingSet.name, TrainingSet.size)
+        .where(TrainingSet.training_set_id.in_(list(counts)))
+        .order_by(TrainingSet.training_set_id)
+    )
+    return [TouchedSet(*row, examples=counts[row.training_set_id]) for row in found]
+
+
+def _members_from(connection: Connection, datasets: Collection[int]) -> dict[int, int]:
+    """How many members of each set stem from some of the datasets: on record since the set was frozen."""
+    counts = (
+        select(TrainingSetMix.training_set_id, func.sum(TrainingSetMix.examples))
+        .where(TrainingSetMix.dataset_ids.overlap(list(datasets)))
+        .group_by(TrainingSetMix.training_set_id)
+    )
+    return dict(connection.execute(counts).all())
+
+
+def _members_made(connection: Connection, scope: Scope, derived: list[int]) -> dict[int, int]:
+    """How many members of each set were made in the scope, or from what was."""
     members = select(TrainingSetMember.training_set_id, func.count()).group_by(TrainingSetMember.training_set_id)
     joined = members.join(Example, Example.example_id == TrainingSetMember.example_id)
     counts: Counter[int] = Counter(dict(connection.execute(_made(joined, scope).where(scope.calls())).all()))
@@ -238,12 +264,7 @@ def _sets(connection: Connection, scope: Scope, derived: list[int]) -> list[Touc
         counts.update(
             dict(connection.execute(members.where(TrainingSetMember.example_id == any_(_array(derived)))).all())
         )
-    found = connection.execute(
-        select(TrainingSet.training_set_id, TrainingSet.name, TrainingSet.size)
-        .where(TrainingSet.training_set_id.in_(list(counts)))
-        .order_by(TrainingSet.training_set_id)
-    )
-    return [TouchedSet(*row, examples=counts[row.training_set_id]) for row in found]
+    return counts
 
 
 def _runs(connection: Connection, sets: list[TouchedSet]) -> list[TouchedRun]:

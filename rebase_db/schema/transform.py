@@ -98,7 +98,8 @@ class Generation(CallColumns, Base):
 
     __table_args__ = (
         # An attempt is one claim, and a claim makes at most one call that is kept: nothing is paid twice unseen.
-        UniqueConstraint("link_id", "attempt"),
+        # With what is counted of calls, so that those of a whole dataset are counted from the index alone.
+        UniqueConstraint("link_id", "attempt", postgresql_include=["outcome", "reused_from", "cost"]),
         UniqueConstraint("generation_id", "link_id"),
         # For finding a stored reply; and what is used again is, by key, of the same teacher and prompt.
         UniqueConstraint("teacher_id", "prompt_hash", "generation_id"),

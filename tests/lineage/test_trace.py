@@ -17,6 +17,7 @@ from rebase_db.reference import FORMS, find
 from rebase_db.schema import Base
 from rebase_db.schema.lineage.edges import EDGES, KEYS
 from rebase_db.schema.provenance import MUTABLE
+from rebase_db.sql import named
 from tests.lineage.graph_of_keys import Key, KeyGraph
 from tests.schema.chain import add, digest
 
@@ -73,6 +74,7 @@ def grown(connection: Connection, chain: dict[str, Row]) -> Connection:
     )  # fmt: skip
     for position, example in enumerate((oldest, newest - 1, newest), 1):
         put("training_set_member", training_set_id=second, position=position, example_id=example)
+    connection.execute(text(named("record_mixes")), {"training_set_id": second})
     run = put("training_run", training_set_id=second, run_key=digest("second run"), state="waiting", finished_at=None,
               artifact_path=None, artifact_hash=None, environment=None, attempt=0)  # fmt: skip
     put("evaluation", training_run_id=run)
