@@ -233,10 +233,7 @@ def _array(ids: list[int]) -> ColumnElement[Any]:
 
 
 def _sets(connection: Connection, scope: Scope, derived: list[int]) -> list[TouchedSet]:
-    if scope.datasets:
-        counts = _members_from(connection, scope.datasets)
-    else:
-        counts = _members_made(connection, scope, derived)
+    counts = _members_from(connection, scope.datasets) if scope.datasets else _members_made(connection, scope, derived)
     found = connection.execute(
         select(TrainingSet.training_set_id, TrainingSet.name, TrainingSet.size)
         .where(TrainingSet.training_set_id.in_(list(counts)))
