@@ -33,8 +33,9 @@ class _SafeConsole(Console):
             yield segment if segment.control else Segment(segment.text.translate(_CONTROLS), segment.style)
 
 
-talk = _SafeConsole(stderr=True, highlight=False)
-data = _SafeConsole(highlight=False, soft_wrap=False)
+# Without emoji codes: in `row:cat:0` the name of a dataset would be one.
+talk = _SafeConsole(stderr=True, highlight=False, emoji=False)
+data = _SafeConsole(highlight=False, soft_wrap=False, emoji=False)
 
 
 def complain(error: RebaseError) -> None:
@@ -126,7 +127,7 @@ class TerminalReporter:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[note]}[/]"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=talk,
         ) as progress:
             shown = TerminalProgress(progress, progress.add_task(title, total=None, note=""))
@@ -151,7 +152,7 @@ class TerminalProgress:
 
     def note(self, text: str) -> None:
         """What is being done right now."""
-        self._progress.update(self._task, note=text[:60].replace("[", r"\["))
+        self._progress.update(self._task, note=text[:60])
 
     def finish(self) -> None:
         """The step is over: everything is done."""

@@ -169,7 +169,7 @@ def _retract(request: Request, preview: bool, erase: bool, yes: bool, as_json: b
     from cli.output import talk
     from cli.session import open_database
     from rebase_db.retract import retraction
-    from rebase_db.retract.erase import erase as empty
+    from rebase_db.retract.erase import erase_covered
 
     engine = open_database()
     if preview or (erase and not yes):
@@ -184,7 +184,7 @@ def _retract(request: Request, preview: bool, erase: bool, yes: bool, as_json: b
     with engine.begin() as connection:
         report = retraction.retract(connection, request)
         if erase:
-            empty(connection, report.record.retraction or 0)
+            report = erase_covered(connection, report)
     number = report.record.retraction or 0
     if erase:
         _finish(engine, report, number, as_json)
@@ -201,7 +201,7 @@ def _finish(engine: Engine, report: Report, number: int, as_json: bool) -> None:
 
     talk.print("Writing the tables anew that the erased words were in; who uses them waits …")
     rewritten: Rewritten = rewrite_tables(engine, number)
-    _emit(report, as_json=as_json, erasure="Erased")
+    _emit(report, as_json=as_json, erasure="Erased", erased=True)
     if rewritten.complete:
         kept = report.to_erase.texts_kept
         stays = f" Of its texts {kept:,} had to stay, see above." if kept else ""
@@ -228,12 +228,12 @@ def _confirm(report: Report) -> None:
     typer.confirm("Erase all this? It cannot be taken back.", abort=True, err=True)
 
 
-def _emit(report: Report, *, as_json: bool, erasure: str | None = None) -> None:
+def _emit(report: Report, *, as_json: bool, erasure: str | None = None, erased: bool = False) -> None:
     from cli.output import emit_json
     from cli.retraction_report import show_report
 
     if as_json:
-        emit_json(report.as_dict())
+        emit_json(report.as_dict(erased=erased))
     else:
         show_report(report, erasure=erasure)
 

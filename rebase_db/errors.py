@@ -54,13 +54,13 @@ class TrainingError(RebaseError):
 
 
 class UnknownNameError(RebaseError):
-    """A name or id that is not in the database; the hint offers the nearest ones."""
+    """A name or id that is not in the database, or nobody knows; the hint offers the nearest ones."""
 
     exit_code = 8
 
 
 class LicenceError(RebaseError):
-    """A training set holds what a licence policy forbids, or the policy names a licence nobody knows."""
+    """A training set holds what a licence policy forbids."""
 
     exit_code = 9
 

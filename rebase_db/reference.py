@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import String, cast, func, select
+from sqlalchemy import BigInteger, String, cast, func, literal, select
 
 from rebase_db.errors import UnknownNameError, did_you_mean
 from rebase_db.schema import Base, Dataset, DatasetSplit, Ingest, SourceRow
@@ -111,13 +111,13 @@ def parse(text: str, kinds: Sequence[str] = tuple(FORMS)) -> Reference:
         guess = "" if kind in FORMS else did_you_mean(kind, list(kinds))
         raise UnknownNameError(f"{kind!r} in {text!r} {what}.", hint=guess or f"Write {ways}.")
     if kind in NUMBERED:
-        number = _number(key)
+        number = decimal(key)
         if number is None:
             raise UnknownNameError(
                 f"{text!r} should end in a number, which {key!r} is not.", hint=f"Write {FORMS[kind]}."
             )
         key = str(number)
-    elif kind in {"row", "load"} and _number(key.rpartition(":")[2]) is None:
+    elif kind in {"row", "load"} and decimal(key.rpartition(":")[2]) is None:
         raise UnknownNameError(f"{text!r} does not end in a number.", hint=f"Write {FORMS[kind]}.")
     return Reference(kind, key)
 
@@ -158,7 +158,9 @@ def _named(connection: Connection, reference: Reference) -> Node:
 def _numbered(connection: Connection, reference: Reference) -> Node:
     table = Base.metadata.tables[NUMBERED[reference.kind]]
     key, number = table.primary_key.columns[0], int(reference.key)
-    if number > _MOST or connection.execute(select(key).where(key == number)).first() is None:
+    # As a large number, also where keys are small ones.
+    asked = select(key).where(key == literal(number, BigInteger))
+    if not 0 <= number <= _MOST or connection.execute(asked).first() is None:
         low, high = connection.execute(select(func.min(key), func.max(key))).one()
         raise _no_number(reference.kind, reference.key, low, high)
     return Node(reference, (number,))
@@ -231,6 +233,7 @@ def _no_number(what: str, number: str, low: int | None, high: int | None) -> Unk
     return UnknownNameError(f"There is no {what} {number}.", hint=known)
 
 
-def _number(text: str) -> int | None:
+def decimal(text: str) -> int | None:
+    """The whole number that decimal digits stand for, where they are no more than any key or place could have."""
     # Not int(): it takes signs, underscores and digits of other scripts, and raises for thousands of digits.
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, func, or_, select
 
+from rebase_db.reference import decimal
 from rebase_db.schema import Dataset, DatasetSplit, SourceRow
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ def _resolve_in(connection: Connection, dataset_id: int, keys: list[RowKey]) -> 
             DatasetSplit.dataset_id == dataset_id
         )
     ).all()
-    places = {key.row: int(key.row) for key in keys if key.row.isascii() and key.row.isdigit()}
-    numbers = [number for number in places.values() if number <= _MOST]
+    places = {key.row: decimal(key.row) for key in keys}
+    numbers = [number for number in places.values() if number is not None and number <= _MOST]
     rows = connection.execute(
         select(SourceRow.row_id, SourceRow.split_id, SourceRow.source_key, SourceRow.source_index).where(
             SourceRow.dataset_id == dataset_id,
@@ -68,8 +69,8 @@ def _resolve_in(connection: Connection, dataset_id: int, keys: list[RowKey]) -> 
         )
     ).all()
     by_key: dict[tuple[int, str], list[int]] = defaultdict(list)
-    by_index: dict[tuple[int, int], list[int]] = defaultdict(list)
-    unkeyed: dict[tuple[int, int], list[int]] = defaultdict(list)
+    by_index: dict[tuple[int, int | None], list[int]] = defaultdict(list)
+    unkeyed: dict[tuple[int, int | None], list[int]] = defaultdict(list)
     for row_id, split_id, source_key, source_index in rows:
         by_index[split_id, source_index].append(row_id)
         if source_key is None:
@@ -78,7 +79,7 @@ def _resolve_in(connection: Connection, dataset_id: int, keys: list[RowKey]) -> 
             by_key[split_id, source_key].append(row_id)
     found: dict[RowKey, RowId] = {}
     for key in keys:
-        place = places.get(key.row, -1)
+        place = places[key.row]
         of_key: list[int] = []
         for split_id, config, split in splits:
             if key.config not in {None, config} or key.split not in {None, split}:

@@ -17,11 +17,11 @@ from rebase_db.schema import (
     Publication,
     PublishedExample,
     PublishedRank,
-    Retrieval,
     RetrievalLink,
     Task,
 )
-from rebase_db.task.store import find_task, find_task_file
+from rebase_db.schema.views import live_ranking
+from rebase_db.task.store import find_task_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -177,15 +177,12 @@ def _published(connection: Connection, publication_id: int) -> tuple[list[Item],
 
 
 def _own(connection: Connection, task: str) -> tuple[list[Item], list[RankedRow]]:
-    version = find_task(connection, task).task_version_id
-    encoder = connection.execute(
-        select(Retrieval.encoder_id)
-        .where(Retrieval.task_version_id == version)
-        .order_by(Retrieval.retrieval_id.desc())
-        .limit(1)
-    ).scalar_one_or_none()
-    if encoder is None:
+    lane = connection.execute(
+        select(live_ranking.c.task_version_id, live_ranking.c.encoder_id).where(live_ranking.c.task == task)
+    ).one_or_none()
+    if lane is None:
         return [], []
+    version, encoder = lane
     links = connection.execute(
         select(RetrievalLink.link_id, RetrievalLink.rank, Dataset.name, RetrievalLink.dataset_id, RetrievalLink.row_id)
         .join(Dataset, Dataset.dataset_id == RetrievalLink.dataset_id)

@@ -116,6 +116,7 @@ def export(
 
     Raises:
         LicenceError: The policy forbids a licence behind the set.
+        UnknownNameError: There is no such set or run, or no such duty or licence.
         RebaseError: The form is not one for this subject, a library is missing, or a file would be written over.
     """
     subject = find_subject(connection, reference)

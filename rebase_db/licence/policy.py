@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
-from rebase_db.errors import LicenceError, did_you_mean
+from rebase_db.errors import LicenceError, UnknownNameError, did_you_mean
 from rebase_db.licence.duty import Duty
 from rebase_db.licence.known import duty_named, is_known, known_names
 
@@ -44,11 +44,11 @@ class Policy:
         """The same with further names refused or let through, as given to one command.
 
         Raises:
-            LicenceError: A name that is neither a duty nor a known licence.
+            UnknownNameError: A name that is neither a duty nor a known licence.
         """
         for name in (*forbid, *allow):
             if not is_known(name):
-                raise LicenceError(
+                raise UnknownNameError(
                     f"{name!r} is neither a duty nor a licence that is known.",
                     hint=did_you_mean(name, known_names()) or f"Duties are {', '.join(Duty)}.",
                 )

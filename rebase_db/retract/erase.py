@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select, text, tuple_, update
@@ -72,7 +72,7 @@ class Rewritten:
 
 
 def erase(connection: Connection, retraction_id: int) -> Report:
-    """Empty what a retraction covers, in the caller's transaction; the report as of before.
+    """Empty what a retraction covers, in the caller's transaction; the report, with what there was to erase.
 
     Of one that was erased before nothing is left to do. Rows of it that are being transformed are cancelled, so that
     answers still to come are refused.
@@ -90,8 +90,12 @@ def erase(connection: Connection, retraction_id: int) -> Report:
         )
     cover_again(connection, retraction_id, dataset_ids)
     report = report_covered(connection, record, dataset_ids)
-    if record.erased_at is not None:
-        return report
+    return report if record.erased_at is not None else erase_covered(connection, report)
+
+
+def erase_covered(connection: Connection, report: Report) -> Report:
+    """Empty what the work tables cover, as `retract` and `erase` leave them, of the retraction that is reported on."""
+    retraction_id = report.record.retraction
     rows = select(covered_row.c.dataset_id, covered_row.c.row_id)
     transition(
         connection,
@@ -103,11 +107,14 @@ def erase(connection: Connection, retraction_id: int) -> Report:
     )
     for statement in _STATEMENTS.values():
         connection.execute(text(named(statement)), {"retraction_id": retraction_id})
-    connection.execute(
-        update(Retraction).where(Retraction.retraction_id == retraction_id).values(erased_at=func.clock_timestamp())
-    )
+    erased_at = connection.execute(
+        update(Retraction)
+        .where(Retraction.retraction_id == retraction_id)
+        .values(erased_at=func.clock_timestamp())
+        .returning(Retraction.erased_at)
+    ).scalar_one()
     reach(FaultPoint.ERASE_BEFORE_COMMIT)
-    return report
+    return replace(report, record=replace(report.record, erased_at=erased_at))
 
 
 def rewrite_tables(engine: Engine, retraction_id: int, on_table: Callable[[str], None] = lambda _: None) -> Rewritten:

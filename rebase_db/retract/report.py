@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, text
 
-from rebase_db.errors import UnknownNameError
+from rebase_db.reference import Reference, resolve
 from rebase_db.retract.members import successor_command
 from rebase_db.retract.target import cover_again
 from rebase_db.schema import RetractedDataset, Retraction, TrainingSet
@@ -164,9 +164,12 @@ class Report:
     published: list[Published]
     to_erase: Erasure = field(default_factory=lambda: Erasure(0, 0, 0, 0, 0, 0, 0))
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON, but for dates and decimals."""
-        return asdict(self)
+    def as_dict(self, *, erased: bool = False) -> dict[str, Any]:
+        """Plain JSON, but for dates and decimals; with `erased`, what there was to erase goes by that name."""
+        plain = asdict(self)
+        if erased:
+            plain["erased"] = plain.pop("to_erase")
+        return plain
 
 
 def find_record(connection: Connection, retraction_id: int) -> tuple[Record, tuple[int, ...]]:
@@ -175,6 +178,7 @@ def find_record(connection: Connection, retraction_id: int) -> tuple[Record, tup
     Raises:
         UnknownNameError: There is none of this number.
     """
+    resolve(connection, Reference("retraction", str(retraction_id)))
     found = connection.execute(
         select(
             Retraction.retraction_id.label("retraction"),
@@ -189,13 +193,8 @@ def find_record(connection: Connection, retraction_id: int) -> tuple[Record, tup
             Retraction.erased_at,
         ).where(Retraction.retraction_id == retraction_id)
     ).mappings()
-    row = found.one_or_none()
-    if row is None:
-        raise UnknownNameError(
-            f"There is no retraction {retraction_id}.", hint="`rebase retract list` shows those there are."
-        )
     whole = select(RetractedDataset.dataset_id).where(RetractedDataset.retraction_id == retraction_id)
-    return Record(**row), tuple(connection.execute(whole.order_by(RetractedDataset.dataset_id)).scalars())
+    return Record(**found.one()), tuple(connection.execute(whole.order_by(RetractedDataset.dataset_id)).scalars())
 
 
 def report_on(connection: Connection, retraction_id: int) -> Report:

@@ -146,10 +146,13 @@ def _cover(connection: Connection, request: Request) -> tuple[Target, Report]:
     if standing is not None:
         what = str(target)
         number = standing.retraction_id
+        rest = f"`rebase retract erase {number}` erases its rows"
+        if standing.erased_at is not None:
+            rest = f"its rows were erased on {standing.erased_at:%Y-%m-%d %H:%M}"
         raise RetractionError(
             f"{what[0].upper()}{what[1:]} is retracted already, by retraction {number} of"
             f" {standing.created_at:%Y-%m-%d %H:%M} ({standing.reason}).",
-            hint=f"`rebase retract show {number}` reports on it, `rebase retract erase {number}` erases its rows.",
+            hint=f"`rebase retract show {number}` reports on it, {rest}.",
         )
     record = Record(None, target.kind, target.name, request.mirrors, request.reason, request.asked_by)
     return target, report_covered(connection, record, target.dataset_ids)

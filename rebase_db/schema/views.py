@@ -24,7 +24,7 @@ INNER JOIN retrieval USING (task_version_id)
 WHERE retrieval.state = 'done'
 ORDER BY task.task_id, task_version.version DESC, retrieval.retrieval_id DESC"""
 
-live_ranking = table("live_ranking", column("task_id"), column("task_version_id"), column("encoder_id"))
+live_ranking = table("live_ranking", column("task_id"), column("task"), column("task_version_id"), column("encoder_id"))
 
 
 def attach() -> None:

@@ -12,8 +12,10 @@ from rebase_db.audit.report import audit
 from rebase_db.errors import UnknownNameError
 from rebase_db.evaluate.benchmark_file import read_benchmark
 from rebase_db.evaluate.store import register_benchmark
+from rebase_db.task.store import add_task
 from tests.audit.bazaar import LOST, TASK
 from tests.check.ground import new_ground
+from tests.schema.chain import add
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,9 +115,23 @@ def test_a_task_without_publication_is_audited_on_its_own_examples(engine: Engin
     assert {"contaminated examples", "contaminated rows"} <= found.keys()
 
 
-def test_nothing_to_audit(engine: Engine, imported: Imported) -> None:
-    from rebase_db.task.store import add_task
+def test_its_own_examples_are_those_of_the_live_ranking(engine: Engine) -> None:
+    """Not of a version that nothing was retrieved for yet, nor under an encoder whose retrieval is not done."""
+    ground = new_ground(engine)
+    ground.put(1, "It purrs.")
+    with engine.begin() as connection:
+        add_task(connection, ground.file.model_copy(update={"instruction": "Name the animal, in a word."}))
+        encoder = {key: value for key, value in ground.chain["encoder"].items() if key not in {"encoder_id", "seal"}}
+        other = add(connection, "encoder", **encoder | {"name": "another"})["encoder_id"]
+        add(
+            connection, "retrieval", task_version_id=ground.lane[0], encoder_id=other, top_n=9, scoring="max-rank",
+            mirrors="all", state="waiting",
+        )  # fmt: skip
+        report = audit(connection, ground.file.name, own=True)
+    assert (report.examples, report.ranked) == (1, 1)
 
+
+def test_nothing_to_audit(engine: Engine, imported: Imported) -> None:
     with engine.begin() as connection:
         add_task(connection, TASK)
         with pytest.raises(UnknownNameError, match="nothing to audit"):

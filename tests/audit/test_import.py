@@ -194,6 +194,12 @@ def test_examples_with_stated_sources(imported: Imported, tmp_path: Path) -> Non
         {"question": "four", "answer": "cross", "from": "row:bazaar/reviews:default/train:4000"},
         {"question": "five", "answer": "cross", "from": '{"dataset_id": "\\u0000", "row_id": 5}'},
         {"question": "six", "answer": "cross", "from": None},
+        # More digits than Python reads as a number.
+        {
+            "question": "seven",
+            "answer": "cross",
+            "from": json.dumps({"dataset_id": "mirror/reviews", "row_id": "7" * 5000}),
+        },
     )
     receipt = import_examples(
         imported.engine,
@@ -204,8 +210,8 @@ def test_examples_with_stated_sources(imported: Imported, tmp_path: Path) -> Non
         name=None,
         on_error=OnError.FAIL,
     )
-    assert (receipt.publication, receipt.examples) == ("stalls/mood-stated", 6)
-    assert (receipt.stated, receipt.unknown, receipt.unplaced) == (2, 3, 4)
+    assert (receipt.publication, receipt.examples) == ("stalls/mood-stated", 7)
+    assert (receipt.stated, receipt.unknown, receipt.unplaced) == (2, 4, 5)
     stated = fetch(
         imported.engine,
         "SELECT position, method, confidence, name, source_index, row_reference FROM published_example"
@@ -220,8 +226,9 @@ def test_examples_with_stated_sources(imported: Imported, tmp_path: Path) -> Non
         (None, None, None, None),
         (None, None, None, None),
         (None, None, None, None),
+        (None, None, None, None),
     ]
-    assert [row[5] for row in stated[3:]] == [
+    assert [row[5] for row in stated[3:6]] == [
         {"stated": "row:bazaar/reviews:default/train:4000"},
         {"stated": '{"dataset_id": "\\u0000", "row_id": 5}'},
         None,

@@ -316,7 +316,7 @@ def test_a_forbidden_licence_is_refused_before_anything_is_written(shelf: Shelf,
     assert not (tmp_path / "out").exists()
     let = exported(shelf, "dataset-card", forbid=["non-commercial"], allow=["cc-by-nc-sa"])
     assert [finding.source.dataset for finding in let.verdict.flagged] == ["scraps"]
-    with pytest.raises(LicenceError, match="neither a duty nor a licence"):
+    with pytest.raises(UnknownNameError, match="neither a duty nor a licence"):
         exported(shelf, "prov", forbid=["noncommercial"])
 
 

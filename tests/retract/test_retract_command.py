@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from rebase_db.errors import RetractionError
+from rebase_db.errors import RetractionError, UnknownNameError
 from rebase_db.faults import FaultPoint
 from tests.retract.test_erasing import WORD, files_with, where_it_is
 
@@ -82,6 +82,9 @@ def test_erasing_asks_first_and_a_text_is_read_from_standard_input(shop: Shop, i
     assert where_it_is(shop) == files_with(shop) == []
     again = invoke("retract", "erase", "1")
     assert "nothing that was not erased before" in again.stdout
+    with pytest.raises(RetractionError) as told:
+        invoke("retract", "text", text, *REASON)
+    assert "its rows were erased on" in told.value.hint
     number = shop.one("SELECT example_id FROM example WHERE erased_by = 1")
     for looking in (("why", str(number)), ("why", str(number), "--json"), ("status",), ("datasets",)):
         assert invoke(*looking).exit_code == 0
@@ -99,6 +102,28 @@ def test_a_text_that_another_row_has_stays_but_is_not_shown_as_the_erased_rows(
     number = shop.one("SELECT example_id FROM example WHERE erased_by = 1")
     shown = [invoke("why", str(number), *options).stdout for options in ((), ("--json",))]
     assert [words in text for text in shown] == [False, False]
+
+
+def test_the_json_of_an_erasure_says_when_and_what(shop: Shop, invoke: Callable[..., Result]) -> None:
+    shown = json.loads(invoke(*ERASE[:-2], "--preview", "--json").stdout)
+    done = json.loads(invoke(*ERASE, "--json").stdout)
+    again = json.loads(invoke("retract", "erase", "1", "--json").stdout)
+    assert (done["erased"], done["erased"]["rows"]) == (shown["to_erase"], 1)
+    assert (
+        done["record"]["erased_at"]
+        == again["record"]["erased_at"]
+        == shop.one("SELECT erased_at FROM retraction").isoformat()
+    )
+    assert again["erased"]["rows"] == 0
+    assert "to_erase" not in done | again
+
+
+@pytest.mark.parametrize("command", [("show",), ("erase", "--yes"), ("undo", "--reason", "none")])
+def test_a_number_that_no_retraction_can_have_is_unknown(
+    invoke: Callable[..., Result], command: tuple[str, ...]
+) -> None:
+    with pytest.raises(UnknownNameError, match="no retraction 99999999999"):
+        invoke("retract", *command, "99999999999")
 
 
 @pytest.mark.slow
