@@ -26,7 +26,8 @@ from sqlalchemy import text
 from benchmarks.common import fresh_database, server
 from benchmarks.lineage_database import fill
 from rebase_db.database.engine import engine_for
-from rebase_db.lineage.impact import impact, scope_of
+from rebase_db.lineage.impact import impact
+from rebase_db.lineage.scope import scope_of
 from rebase_db.lineage.trace import trace
 from rebase_db.lineage.why import why
 from rebase_db.reference import find

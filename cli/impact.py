@@ -28,8 +28,8 @@ def impact(
 
     from cli.output import emit_json
     from cli.session import open_database
-    from rebase_db.lineage.impact import IMPACT_KINDS, scope_of
     from rebase_db.lineage.impact import impact as count
+    from rebase_db.lineage.scope import IMPACT_KINDS, scope_of
     from rebase_db.reference import find
 
     # One picture of the database for all the counts.
@@ -46,17 +46,23 @@ def impact(
 def _show(reference: str, found: Impact) -> None:
     from cli.output import confidence, data, table
 
-    counts = [
+    counts = (
         ("rows", found.rows, f"{found.rows_retrieved:,} of them retrieved for a task"),
         ("links", found.links, ""),
         ("calls", found.calls, _calls(found)),
         ("examples", found.examples, _examples(found)),
-        ("derived", found.derived, "examples of other origin, made from those") if found.derived else None,
+        ("derived", found.derived, "examples of other origin, made from those"),
+        ("judged", found.judged or 0, "examples, whoever made them"),
         ("sets", len(found.sets), ""),
         ("runs", len(found.runs), ""),
-    ]
+    )
     data.print(reference, style="bold", markup=False)
-    table(["what", "count", ""], [line for line in counts if line is not None], numbers=["count"])
+    # A stage that nothing came to is not a line: of most records it could not be otherwise.
+    came = [line for line in counts if line[1]]
+    if came:
+        table(["what", "count", ""], came, numbers=["count"])
+    if not (found.links or found.judged or found.published):
+        data.print("Nothing came of it.")
     if found.sets:
         data.print()
         table(
@@ -99,10 +105,8 @@ def _calls(found: Impact) -> str:
 
 
 def _examples(found: Impact) -> str:
-    parts = [f"{found.accepted:,} accepted", f"{found.kept_out:,} kept out"]
-    if found.superseded:
-        parts.append(f"{found.superseded:,} superseded")
-    return ", ".join(parts)
+    names = ("retracted", "displaced", "accepted", "kept_out", "superseded")
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name in names if (count := getattr(found, name)))
 
 
 def add_to(app: typer.Typer) -> None:

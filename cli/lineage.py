@@ -171,7 +171,10 @@ def _check_lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
         else:
             # The link's own words: of the checks that failed one may be off by now.
             kept_out = found["link_state"] == "rejected"
-            yield "checked", f"kept out by {found['link_error']}" if kept_out else "accepted"
+            since = {"retracted": "retracted_at", "displaced": "displaced_by", "erased": "example_erased_by"}
+            no_more = [word for word, name in since.items() if found[name] is not None]
+            accepted = f"accepted at the time, {' and '.join(no_more)} since" if no_more else "accepted"
+            yield "checked", f"kept out by {found['link_error']}" if kept_out else accepted
     for verdict, label in (("fail", "failed"), ("warn", "warned")):
         for check in checks:
             if check["verdict"] == verdict:

@@ -43,6 +43,8 @@ def trace(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a record came from and what it led to: datasets, rows, links, calls, examples, sets, runs, scores."""
+    if as_json and format_ not in {Format.TREE, Format.JSON}:
+        raise typer.BadParameter(f"--json and --format {format_} exclude each other")
     from cli.output import data, emit_json, talk
     from cli.session import open_database
     from rebase_db.lineage import graph

@@ -22,6 +22,7 @@ NUMBERED = {
     "link": "retrieval_link",
     "call": "generation",
     "example": "example",
+    "judgement": "judgement",
     "run": "training_run",
     "benchmark": "benchmark",
     "evaluation": "evaluation",

@@ -1299,6 +1299,9 @@ BEGIN
             (SELECT 'link', CAST(link_id AS text), CAST(NULL AS text), CAST(NULL AS bigint) FROM retrieval_link WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND row_id = CAST(split_part(start.key, '/', 2) AS bigint) ORDER BY link_id LIMIT most) UNION ALL
             (SELECT 'link', NULL, NULL, count(*) FROM (SELECT FROM retrieval_link WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND row_id = CAST(split_part(start.key, '/', 2) AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
             UNION ALL
+            (SELECT 'publication', CAST(publication_id AS text), CAST('ranked ' || rank || ' in it' AS text), CAST(NULL AS bigint) FROM (SELECT * FROM published_rank WHERE dataset_id IS NOT NULL) AS ranked WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND row_id = CAST(split_part(start.key, '/', 2) AS bigint) ORDER BY publication_id, rank LIMIT most) UNION ALL
+            (SELECT 'publication', NULL, NULL, count(*) FROM (SELECT FROM (SELECT * FROM published_rank WHERE dataset_id IS NOT NULL) AS ranked WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND row_id = CAST(split_part(start.key, '/', 2) AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
+            UNION ALL
             (SELECT 'published', CAST(published_example_id AS text), CAST(CASE WHEN confidence = 1 THEN 'as its publisher states' ELSE 'likely, a guess: ' || least(greatest(round(CAST(confidence AS numeric), 2), 0.01), 0.99) END AS text), CAST(NULL AS bigint) FROM (SELECT dataset_id, row_id, published_example_id, max(confidence) AS confidence FROM likely_source GROUP BY dataset_id, row_id, published_example_id) AS likely WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND row_id = CAST(split_part(start.key, '/', 2) AS bigint) ORDER BY published_example_id LIMIT most) UNION ALL
             (SELECT 'published', NULL, NULL, count(*) FROM (SELECT FROM (SELECT dataset_id, row_id, published_example_id, max(confidence) AS confidence FROM likely_source GROUP BY dataset_id, row_id, published_example_id) AS likely WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND row_id = CAST(split_part(start.key, '/', 2) AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
         ) AS found (kind, key, role, others);
@@ -1342,6 +1345,9 @@ BEGIN
         CROSS JOIN LATERAL (
             (SELECT 'call', CAST(generation_id AS text), CAST(NULL AS text), CAST(NULL AS bigint) FROM generation WHERE teacher_id = CAST(start.key AS bigint) LIMIT most) UNION ALL
             (SELECT 'call', NULL, NULL, count(*) FROM (SELECT FROM generation WHERE teacher_id = CAST(start.key AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
+            UNION ALL
+            (SELECT 'judgement', CAST(judgement_id AS text), CAST(NULL AS text), CAST(NULL AS bigint) FROM judgement WHERE teacher_id = CAST(start.key AS bigint) LIMIT most) UNION ALL
+            (SELECT 'judgement', NULL, NULL, count(*) FROM (SELECT FROM judgement WHERE teacher_id = CAST(start.key AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
         ) AS found (kind, key, role, others);
     WHEN 'prompt' THEN RETURN QUERY
         SELECT start.key, found.kind, found.key, found.role, found.others
@@ -1349,6 +1355,9 @@ BEGIN
         CROSS JOIN LATERAL (
             (SELECT 'call', CAST(generation_id AS text), CAST(NULL AS text), CAST(NULL AS bigint) FROM generation WHERE prompt_id = CAST(start.key AS bigint) LIMIT most) UNION ALL
             (SELECT 'call', NULL, NULL, count(*) FROM (SELECT FROM generation WHERE prompt_id = CAST(start.key AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
+            UNION ALL
+            (SELECT 'judgement', CAST(judgement_id AS text), CAST(NULL AS text), CAST(NULL AS bigint) FROM judgement WHERE prompt_id = CAST(start.key AS bigint) LIMIT most) UNION ALL
+            (SELECT 'judgement', NULL, NULL, count(*) FROM (SELECT FROM judgement WHERE prompt_id = CAST(start.key AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
         ) AS found (kind, key, role, others);
     WHEN 'call' THEN RETURN QUERY
         SELECT start.key, found.kind, found.key, found.role, found.others
@@ -1369,6 +1378,13 @@ BEGIN
             UNION ALL
             (SELECT 'set', CAST(training_set_id AS text), CAST(NULL AS text), CAST(NULL AS bigint) FROM training_set_member WHERE example_id = CAST(start.key AS bigint) ORDER BY training_set_id LIMIT most) UNION ALL
             (SELECT 'set', NULL, NULL, count(*) FROM (SELECT FROM training_set_member WHERE example_id = CAST(start.key AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
+        ) AS found (kind, key, role, others);
+    WHEN 'judgement' THEN RETURN QUERY
+        SELECT start.key, found.kind, found.key, found.role, found.others
+        FROM unnest(of_keys) AS start (key)
+        CROSS JOIN LATERAL (
+            (SELECT 'example', CAST(example_id AS text), CAST('judged it' AS text), CAST(NULL AS bigint) FROM judgement WHERE judgement_id = CAST(start.key AS bigint) LIMIT most) UNION ALL
+            (SELECT 'example', NULL, NULL, count(*) FROM (SELECT FROM judgement WHERE judgement_id = CAST(start.key AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
         ) AS found (kind, key, role, others);
     WHEN 'set' THEN RETURN QUERY
         SELECT start.key, found.kind, found.key, found.role, found.others
@@ -1482,6 +1498,17 @@ BEGIN
             UNION ALL
             (SELECT 'example', CAST(parent_id AS text), CAST('made from it' AS text), CAST(NULL AS bigint) FROM example_parent WHERE example_id = CAST(start.key AS bigint) ORDER BY parent_id LIMIT most) UNION ALL
             (SELECT 'example', NULL, NULL, count(*) FROM (SELECT FROM example_parent WHERE example_id = CAST(start.key AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
+            UNION ALL
+            (SELECT 'judgement', CAST(judgement_id AS text), CAST('judged it' AS text), CAST(NULL AS bigint) FROM judgement WHERE example_id = CAST(start.key AS bigint) ORDER BY judgement_id LIMIT most) UNION ALL
+            (SELECT 'judgement', NULL, NULL, count(*) FROM (SELECT FROM judgement WHERE example_id = CAST(start.key AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
+        ) AS found (kind, key, role, others);
+    WHEN 'judgement' THEN RETURN QUERY
+        SELECT start.key, found.kind, found.key, found.role, found.others
+        FROM unnest(of_keys) AS start (key)
+        CROSS JOIN LATERAL (
+            (SELECT 'teacher', CAST(teacher_id AS text), CAST(NULL AS text), CAST(NULL AS bigint) FROM judgement WHERE judgement_id = CAST(start.key AS bigint))
+            UNION ALL
+            (SELECT 'prompt', CAST(prompt_id AS text), CAST(NULL AS text), CAST(NULL AS bigint) FROM judgement WHERE judgement_id = CAST(start.key AS bigint))
         ) AS found (kind, key, role, others);
     WHEN 'set' THEN RETURN QUERY
         SELECT start.key, found.kind, found.key, found.role, found.others
@@ -1511,6 +1538,9 @@ BEGIN
         FROM unnest(of_keys) AS start (key)
         CROSS JOIN LATERAL (
             (SELECT 'task', CAST(task_id AS text), CAST(NULL AS text), CAST(NULL AS bigint) FROM publication WHERE publication_id = CAST(start.key AS bigint))
+            UNION ALL
+            (SELECT 'row', dataset_id || '/' || row_id, CAST('ranked ' || rank || ' in it' AS text), CAST(NULL AS bigint) FROM (SELECT * FROM published_rank WHERE dataset_id IS NOT NULL) AS ranked WHERE publication_id = CAST(start.key AS bigint) ORDER BY rank LIMIT most) UNION ALL
+            (SELECT 'row', NULL, NULL, count(*) FROM (SELECT FROM (SELECT * FROM published_rank WHERE dataset_id IS NOT NULL) AS ranked WHERE publication_id = CAST(start.key AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
         ) AS found (kind, key, role, others);
     WHEN 'published' THEN RETURN QUERY
         SELECT start.key, found.kind, found.key, found.role, found.others
@@ -1572,7 +1602,11 @@ BEGIN
     WHEN 'task' THEN RETURN QUERY
         SELECT CAST(task_id AS text), 'task:' || name, '' FROM task WHERE task_id = ANY(numbers);
     WHEN 'encoder' THEN RETURN QUERY
-        SELECT CAST(encoder_id AS text), 'encoder:' || encoder_id, concat_ws(', ', name, 'revision ' || left(revision, 12))
+        SELECT CAST(encoder_id AS text), 'encoder:' || encoder_id, concat_ws(
+                ', ', name,
+                -- A commit is told by its beginning, the name of a revision only by all of it.
+                'revision ' || CASE WHEN revision ~ '^[0-9a-f]{40,}$' THEN left(revision, 12) ELSE revision END
+            )
         FROM encoder WHERE encoder_id = ANY(numbers);
     WHEN 'retrieval' THEN RETURN QUERY
         SELECT CAST(retrieval_id AS text), 'retrieval:' || retrieval_id,
@@ -1580,13 +1614,15 @@ BEGIN
         FROM retrieval INNER JOIN task_version USING (task_version_id) WHERE retrieval_id = ANY(numbers);
     WHEN 'link' THEN RETURN QUERY
         SELECT CAST(link_id AS text), 'link:' || link_id,
-            -- By way of float, since a cast of real to numeric rounds to six digits first.
-            concat(
-                'rank ', rank, ' for ', task.name,
-                ', input ', round(CAST(CAST(input_score AS float) AS numeric), 3), ' by ', input_column.name,
-                ', output ', round(CAST(CAST(output_score AS float) AS numeric), 3), ' by ', output_column.name, ', ',
-                state, CASE WHEN displaced_by IS NOT NULL THEN ', displaced' END,
-                CASE WHEN retracted_at IS NOT NULL THEN ', retracted' END
+            concat_ws(
+                ', ',
+                CASE WHEN retracted_at IS NOT NULL THEN 'retracted' END,
+                CASE WHEN displaced_by IS NOT NULL THEN 'displaced' END,
+                state,
+                concat('rank ', rank, ' for ', task.name),
+                -- By way of float, since a cast of real to numeric rounds to six digits first.
+                concat('input ', round(CAST(CAST(input_score AS float) AS numeric), 3), ' by ', input_column.name),
+                concat('output ', round(CAST(CAST(output_score AS float) AS numeric), 3), ' by ', output_column.name)
             )
         FROM retrieval_link AS link
         INNER JOIN task_version USING (task_version_id)
@@ -1604,22 +1640,28 @@ BEGIN
     WHEN 'call' THEN RETURN QUERY
         SELECT CAST(generation_id AS text), 'call:' || generation_id,
             concat(
-                'attempt ', attempt, ', ', outcome, CASE WHEN outcome <> 'parsed' THEN ': ' || left(reason, 80) END,
-                CASE WHEN erased_by IS NOT NULL THEN ', erased' END
+                CASE WHEN erased_by IS NOT NULL THEN 'erased, ' END,
+                'attempt ', attempt, ', ', outcome, CASE WHEN outcome <> 'parsed' THEN ': ' || left(reason, 80) END
             )
         FROM generation WHERE generation_id = ANY(numbers);
     WHEN 'example' THEN RETURN QUERY
         SELECT CAST(example_id AS text), 'example:' || example_id,
             concat(
+                concat_ws(
+                    ', ',
+                    CASE WHEN link.retracted_at IS NOT NULL THEN 'retracted' END,
+                    CASE WHEN example.erased_by IS NOT NULL THEN 'erased' END,
+                    CASE WHEN link.displaced_by IS NOT NULL THEN 'displaced' END,
+                    CASE
+                        WHEN generation.attempt < link.attempt THEN 'superseded'
+                        WHEN link.state = 'rejected' THEN 'kept out by ' || split_part(link.error, ':', 1)
+                        WHEN link.state NOT IN ('transformed', 'distilled') THEN 'asked for again'
+                        -- What is withdrawn or left out is accepted no more.
+                        WHEN link.retracted_at IS NULL AND link.displaced_by IS NULL AND example.erased_by IS NULL THEN 'accepted'
+                    END
+                ),
                 CASE
-                    WHEN generation.attempt < link.attempt THEN 'superseded'
-                    WHEN link.state IN ('transformed', 'distilled') THEN 'accepted'
-                    WHEN link.state = 'rejected' THEN 'kept out by ' || split_part(link.error, ':', 1)
-                    ELSE 'asked for again'
-                END,
-                CASE
-                    WHEN example.erased_by IS NOT NULL THEN ', erased'
-                    ELSE concat(
+                    WHEN example.erased_by IS NULL THEN concat(
                         ': ', left(input, 60), CASE WHEN length(input) > 60 THEN '…' END,
                         ' → ', left(output, 40), CASE WHEN length(output) > 40 THEN '…' END
                     )
@@ -1629,10 +1671,17 @@ BEGIN
         INNER JOIN generation USING (generation_id)
         INNER JOIN retrieval_link AS link ON link.link_id = example.link_id
         WHERE example_id = ANY(numbers);
+    WHEN 'judgement' THEN RETURN QUERY
+        SELECT CAST(judgement_id AS text), 'judgement:' || judgement_id,
+            concat(
+                CASE WHEN erased_by IS NOT NULL THEN 'erased, ' END,
+                CASE WHEN points IS NULL THEN outcome || ': ' || left(reason, 80) ELSE points || ' of 5 points' END
+            )
+        FROM judgement WHERE judgement_id = ANY(numbers);
     WHEN 'set' THEN RETURN QUERY
         SELECT
             CAST(made.training_set_id AS text), 'set:' || made.name,
-            concat(made.size, ' examples', ', successor of set:' || before.name)
+            concat(made.size, ' example', CASE WHEN made.size <> 1 THEN 's' END, ', successor of set:' || before.name)
         FROM training_set AS made
         LEFT JOIN training_set AS before ON before.training_set_id = made.successor_of
         WHERE made.training_set_id = ANY(numbers);
@@ -1659,8 +1708,8 @@ BEGIN
     WHEN 'retraction' THEN RETURN QUERY
         SELECT CAST(retraction_id AS text), 'retraction:' || retraction_id,
             concat(
-                kind, ' ', target, ': ', reason, CASE WHEN undone_at IS NOT NULL THEN ' (undone)' END,
-                CASE WHEN erased_at IS NOT NULL THEN ' (erased)' END
+                CASE WHEN undone_at IS NOT NULL THEN 'undone, ' END, CASE WHEN erased_at IS NOT NULL THEN 'erased, ' END,
+                kind, ' ', target, ': ', reason
             )
         FROM retraction WHERE retraction_id = ANY(numbers);
     ELSE
@@ -1704,11 +1753,12 @@ RETURNS TABLE (depth integer, kind text, key text, next_kind text, next_key text
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = public AS $$
 #variable_conflict use_variable
 DECLARE
-    seen text[] := ARRAY[of_kind || ':' || of_key];
+    seen_kinds text[] := ARRAY[of_kind];
+    seen_keys text[] := ARRAY[of_key];
     kinds text[] := ARRAY[of_kind];
     keys text[] := ARRAY[of_key];
-    new_kinds text[];
-    new_keys text[];
+    reached_kinds text[];
+    reached_keys text[];
     each_kind text;
     step record;
 BEGIN
@@ -1719,8 +1769,8 @@ BEGIN
     -- Level by level, all records of a kind at once; each record is followed once, however many lead to it.
     WHILE cardinality(keys) > 0 LOOP
         depth := depth + 1;
-        new_kinds := '{}';
-        new_keys := '{}';
+        reached_kinds := '{}';
+        reached_keys := '{}';
         FOR each_kind IN SELECT DISTINCT waiting FROM unnest(kinds) AS waiting ORDER BY waiting LOOP
             FOR step IN
                 SELECT found.*
@@ -1742,26 +1792,39 @@ BEGIN
                 role := step.role;
                 others := step.others;
                 RETURN NEXT;
-                IF next_key IS NOT NULL AND NOT next_kind || ':' || next_key = ANY(seen) THEN
-                    seen := seen || (next_kind || ':' || next_key);
-                    new_kinds := new_kinds || next_kind;
-                    new_keys := new_keys || next_key;
+                IF next_key IS NOT NULL THEN
+                    reached_kinds := reached_kinds || next_kind;
+                    reached_keys := reached_keys || next_key;
                 END IF;
             END LOOP;
         END LOOP;
-        IF cardinality(seen) > most_records AND cardinality(new_keys) > 0 THEN
+        -- Those of the level that are new, once for the whole level: record by record it would be as many looks at
+        -- all that were seen.
+        SELECT
+            coalesce(array_agg(fresh.kind ORDER BY fresh.place), '{}'),
+            coalesce(array_agg(fresh.key ORDER BY fresh.place), '{}')
+        INTO kinds, keys
+        FROM (
+            SELECT reached.kind, reached.key, min(reached.place) AS place
+            FROM unnest(reached_kinds, reached_keys) WITH ORDINALITY AS reached (kind, key, place)
+            WHERE (reached.kind, reached.key) NOT IN (
+                SELECT seen.kind, seen.key FROM unnest(seen_kinds, seen_keys) AS seen (kind, key)
+            )
+            GROUP BY reached.kind, reached.key
+        ) AS fresh;
+        seen_kinds := seen_kinds || kinds;
+        seen_keys := seen_keys || keys;
+        IF cardinality(seen_keys) > most_records AND cardinality(keys) > 0 THEN
             depth := depth + 1;
             kind := NULL;
             key := NULL;
             next_kind := NULL;
             next_key := NULL;
             role := 'not followed';
-            others := cardinality(new_keys);
+            others := cardinality(keys);
             RETURN NEXT;
             RETURN;
         END IF;
-        kinds := new_kinds;
-        keys := new_keys;
     END LOOP;
 END $$;
 

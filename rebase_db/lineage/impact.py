@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ARRAY, BigInteger, any_, bindparam, func, not_, select, text
 
-from rebase_db.lineage.scope import IMPACT_KINDS, Scope, scope_of
 from rebase_db.schema import (
     Benchmark,
     Evaluation,
     Example,
     ExampleParent,
     Generation,
+    Judgement,
     LikelySource,
     Publication,
     PublishedExample,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Select
 
-__all__ = ["IMPACT_KINDS", "Impact", "Scope", "impact", "scope_of"]
+    from rebase_db.lineage.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +106,11 @@ class Impact:
         rows: Rows in the scope; of a teacher and the like, the rows that it worked on.
         rows_retrieved: Those of them with a link.
         calls_sent: Calls that did not use a stored answer again. `cost` is None where no call has one.
-        accepted: Of the examples, those whose link has them accepted now; `kept_out` those that checks keep out,
-            `superseded` those of earlier attempts.
+        retracted: Of the examples, those of withdrawn rows; of the others `displaced` are those that a newer retrieval
+            left out, and of the rest `accepted` those whose link has them accepted now, `kept_out` those that checks
+            keep out, `superseded` those of earlier attempts.
         derived: Examples that were made from these examples and are not among them. Sets and runs count them, too.
+        judged: Of a teacher or a prompt, the examples that it judged, whoever made them; None of other scopes.
     """
 
     rows: int
@@ -118,10 +120,13 @@ class Impact:
     calls_sent: int
     cost: Decimal | None
     examples: int
+    retracted: int
+    displaced: int
     accepted: int
     kept_out: int
     superseded: int
     derived: int
+    judged: int | None
     sets: list[TouchedSet]
     runs: list[TouchedRun]
     published: list[TouchedPublication]
@@ -142,6 +147,7 @@ def impact(connection: Connection, scope: Scope) -> Impact:
         links=links,
         **calls,
         derived=len(derived),
+        judged=_judged(connection, scope) if scope.is_of_calls else None,
         sets=sets,
         runs=_runs(connection, sets),
         published=_published(connection, scope) if scope.is_of_rows else [],
@@ -182,7 +188,10 @@ def _rows(connection: Connection, scope: Scope) -> int:
 def _calls(connection: Connection, scope: Scope) -> dict[str, Any]:
     """Counts of calls and of their examples: a call that could be read made one."""
     made = Generation.outcome == "parsed"
-    last = Generation.attempt == RetrievalLink.attempt
+    retracted = made & RetrievalLink.retracted_at.is_not(None)
+    displaced = made & RetrievalLink.retracted_at.is_(None) & RetrievalLink.displaced_by.is_not(None)
+    there = RetrievalLink.retracted_at.is_(None) & RetrievalLink.displaced_by.is_(None)
+    last = there & (Generation.attempt == RetrievalLink.attempt)
     accepted = made & last & RetrievalLink.state.in_(["transformed", "distilled"])
     kept_out = made & last & (RetrievalLink.state == "rejected")
     counts = (
@@ -192,6 +201,8 @@ def _calls(connection: Connection, scope: Scope) -> dict[str, Any]:
                 func.count().filter(Generation.reused_from.is_(None)).label("calls_sent"),
                 func.sum(Generation.cost).label("cost"),
                 func.count().filter(made).label("examples"),
+                func.count().filter(retracted).label("retracted"),
+                func.count().filter(displaced).label("displaced"),
                 func.count().filter(accepted).label("accepted"),
                 func.count().filter(kept_out).label("kept_out"),
             )
@@ -202,7 +213,13 @@ def _calls(connection: Connection, scope: Scope) -> dict[str, Any]:
         .mappings()
         .one()
     )
-    return {**counts, "superseded": counts["examples"] - counts["accepted"] - counts["kept_out"]}
+    others = sum(counts[name] for name in ("retracted", "displaced", "accepted", "kept_out"))
+    return {**counts, "superseded": counts["examples"] - others}
+
+
+def _judged(connection: Connection, scope: Scope) -> int:
+    judged = select(func.count(Judgement.example_id.distinct())).where(scope.judgements())
+    return connection.execute(judged).scalar_one()
 
 
 def _made(selected: Select[*tuple[Any, ...]], scope: Scope) -> Select[*tuple[Any, ...]]:

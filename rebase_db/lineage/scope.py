@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, Integer, bindparam, func, select, tuple_
 
 from rebase_db.errors import UnknownNameError
 from rebase_db.reference import UNKNOWN_LICENCE
-from rebase_db.schema import Dataset, Generation, RetractedRow, RetrievalLink, TaskVersion
+from rebase_db.schema import Dataset, Generation, Judgement, RetractedRow, RetrievalLink, TaskVersion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,6 +71,12 @@ class Scope:
         if self.prompts:
             return Generation.prompt_id.in_(self.prompts)
         return self.links()
+
+    def judgements(self) -> ColumnElement[bool]:
+        """Which of `judgement` belong to a scope of teachers or prompts."""
+        if self.teachers:
+            return Judgement.teacher_id.in_(self.teachers)
+        return Judgement.prompt_id.in_(self.prompts)
 
     def of(self, dataset_id: InstrumentedAttribute[Any], row_id: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
         """Which rows belong to a scope of rows, wherever a table has these two columns."""

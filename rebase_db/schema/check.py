@@ -53,6 +53,8 @@ class Judgement(CallColumns, Base):
         CheckConstraint("erased_by IS NULL OR (raw_answer IS NULL AND failures = '{}')", name="erased"),
         *digest_check("prompt_hash"),
         Index(None, "example_id"),
+        Index(None, "teacher_id"),
+        Index(None, "prompt_id"),
     )
 
 

@@ -55,6 +55,10 @@ class KeyGraph:
                 self._add("call", row["reused_from"], "call", row["generation_id"])
         for row in self._rows("example"):
             self._add("call", row["generation_id"], "example", row["example_id"])
+        for row in self._rows("judgement"):
+            for kind, column in (("teacher", "teacher_id"), ("prompt", "prompt_id")):
+                self._add(kind, row[column], "judgement", row["judgement_id"])
+            self._add("judgement", row["judgement_id"], "example", row["example_id"])
         for row in self._rows("example_parent"):
             self._add("example", row["parent_id"], "example", row["example_id"])
 
@@ -72,6 +76,9 @@ class KeyGraph:
             self._add("task", row["task_id"], "publication", row["publication_id"])
         for row in self._rows("published_example"):
             self._add("publication", row["publication_id"], "published", row["published_example_id"])
+        for row in self._rows("published_rank"):
+            if row["dataset_id"] is not None:
+                self._add("row", (row["dataset_id"], row["row_id"]), "publication", row["publication_id"])
         for row in self._rows("likely_source"):
             self._add("row", (row["dataset_id"], row["row_id"]), "published", row["published_example_id"])
         for row in self._rows("retracted_row"):

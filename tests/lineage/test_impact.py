@@ -13,10 +13,12 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from rebase_db.errors import UnknownNameError
-from rebase_db.lineage.impact import Impact, Scope, impact, scope_of
+from rebase_db.lineage.impact import Impact, impact
+from rebase_db.lineage.scope import Scope, scope_of
 from rebase_db.reference import find
 from tests.lineage.graph_of_keys import KeyGraph
-from tests.lineage.test_trace import grown  # noqa: F401 - the fixture
+from tests.lineage.test_trace import Put, grown  # noqa: F401 - the fixture
+from tests.schema.chain import digest
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -69,7 +71,9 @@ def test_every_stage_is_counted(grown: Connection, reference: str) -> None:  # n
         "sets": {str(each.training_set_id): each.examples for each in found.sets},
         "runs": {str(each.training_run_id) for each in found.runs},
     } == wanted
-    assert found.accepted + found.kept_out + found.superseded == found.examples
+    parts = found.retracted, found.displaced, found.accepted, found.kept_out, found.superseded
+    assert sum(parts) == found.examples
+    assert (found.judged is None) == (reference.partition(":")[0] not in {"teacher", "prompt"})
 
 
 def test_what_examples_were_made_from_counts_too(grown: Connection) -> None:  # noqa: F811
@@ -98,7 +102,35 @@ def test_rows_dataset_and_retraction_agree(grown: Connection) -> None:  # noqa: 
 
 
 def test_nothing_came_of_a_row_nobody_retrieved(grown: Connection) -> None:  # noqa: F811
-    assert impact(grown, Scope(rows=((10_000, 1),))) == Impact(1, 0, 0, 0, 0, None, 0, 0, 0, 0, 0, [], [], [])
+    assert impact(grown, Scope(rows=((10_000, 1),))) == Impact(
+        1, 0, 0, 0, 0, None, 0, 0, 0, 0, 0, 0, 0, None, [], [], []
+    )  # fmt: skip
+
+
+def test_what_is_withdrawn_or_left_out_is_accepted_no_more(grown: Connection) -> None:  # noqa: F811
+    scope = scope_of(grown, find(grown, "dataset:numbers"))
+    for change, rows, expected in (
+        ("retracted_at = NULL, displaced_by = NULL, state = 'transformed'", 4, (0, 0, 3, 0, 0)),
+        ("displaced_by = entered_by", 2, (0, 2, 1, 0, 0)),
+        ("retracted_at = clock_timestamp()", 1, (1, 1, 1, 0, 0)),
+    ):
+        query = text(f"UPDATE retrieval_link SET {change} WHERE dataset_id = :dataset AND row_id <= :rows")  # noqa: S608
+        grown.execute(query, {"dataset": scope.datasets[0], "rows": rows})
+        found = impact(grown, scope)
+        assert (
+            found.retracted, found.displaced, found.accepted, found.kept_out, found.superseded,
+        ) == expected, change  # fmt: skip
+
+
+def test_what_a_teacher_judged_is_counted(grown: Connection, chain: dict[str, Row]) -> None:  # noqa: F811
+    """Each example once, however often; of a judge that made none there are no calls."""
+    put = Put(grown, chain)
+    judge, example = put("teacher", content_hash=digest("judge")), chain["judgement"]["example_id"]
+    for one in (example, example, example + 1):
+        put("judgement", example_id=one, teacher_id=judge)
+    found = impact(grown, scope_of(grown, find(grown, f"teacher:{judge}")))
+
+    assert (found.judged, found.calls, found.examples) == (2, 0, 0)
 
 
 def test_other_kinds_are_refused(connection: Connection) -> None:
@@ -121,6 +153,8 @@ def test_the_command_prints_counts_and_shares(
     assert "letters-1 1 1 100.0%" in lines
     assert "1 letters-1 100.0% done accuracy 0.500 on b" in lines
     assert "p 1 1 0 0.50" in lines
+
+    assert not [line for line in lines if line.startswith(("derived", "judged"))]
 
     found = json.loads(runner.invoke(app, ["impact", "dataset:letters", "--json"]).stdout)
     with engine.connect() as connection:

@@ -19,7 +19,7 @@ from rebase_db.schema.lineage.edges import EDGES, KEYS
 from rebase_db.schema.provenance import MUTABLE
 from rebase_db.sql import named
 from tests.lineage.graph_of_keys import Key, KeyGraph
-from tests.schema.chain import add, digest
+from tests.schema.chain import NOW, add, digest
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 NO_EDGE = {
     "budget", "cell", "check_definition", "check_result", "dataset_column", "dataset_split", "embed_chunk", "embedding",
-    "event", "ingest_rejection", "ingest_split", "judgement", "metric", "prediction", "benchmark_item",
-    "published_rank", "reservation", "retrieval_exclusion", "retrieval_mirror", "ingest_column", "task_vector", "text",
+    "event", "ingest_rejection", "ingest_split", "metric", "prediction", "benchmark_item",
+    "reservation", "retrieval_exclusion", "retrieval_mirror", "ingest_column", "task_vector", "text",
     "worker", "changed_row", "removed_row", "retrieval_dataset", "training_set_mix",
 }  # fmt: skip
 """Tables that say more of a record, or of work, but make no way from one record to another."""
@@ -41,7 +41,7 @@ ONLY_ENDS = {"benchmark", "encoder", "prompt", "retraction", "task", "teacher"}
 def grown(connection: Connection, chain: dict[str, Row]) -> Connection:
     """The lineage with more than one of everything that may be many."""
     connection.execute(text("SET CONSTRAINTS ALL DEFERRED"))
-    put = _Put(connection, chain)
+    put = Put(connection, chain)
     dataset = put("dataset", name="numbers", licence=None)
     put("text", dataset_id=dataset, text_id=1)
     put("dataset_split", dataset_id=dataset)
@@ -91,7 +91,7 @@ def grown(connection: Connection, chain: dict[str, Row]) -> Connection:
     return connection
 
 
-class _Put:
+class Put:
     """Puts another row like the one of the chain into a table, with some other values."""
 
     def __init__(self, connection: Connection, chain: dict[str, Row]) -> None:
@@ -186,6 +186,55 @@ def test_a_guess_is_called_one(grown: Connection) -> None:
     assert ("row:numbers:default/train:1", "likely, a guess: 0.25") in roles
 
 
+def test_who_judged_an_example_is_above_it_and_what_a_judge_judged_below(
+    grown: Connection, chain: dict[str, Row]
+) -> None:
+    judge = Put(grown, chain)("teacher", model="judge", content_hash=digest("judge"))
+    number = Put(grown, chain)("judgement", teacher_id=judge)
+
+    example = chain["judgement"]["example_id"]
+    above = {(step.to.reference, step.role) for step in traced(grown, f"example:{example}", "up").up if step.to}
+    below = [(step.to.reference, step.role) for step in traced(grown, f"teacher:{judge}", "down").down if step.to]
+    assert {(f"judgement:{number}", "judged it"), (f"teacher:{judge}", None)} <= above
+    assert below[:2] == [(f"judgement:{number}", None), (f"example:{example}", "judged it")]
+
+
+def test_a_published_ranking_is_below_its_rows(grown: Connection) -> None:
+    below = traced(grown, "row:letters:default/train:0", "down").down
+
+    assert ("publication:p", "ranked 1 in it") in {(step.to.reference, step.role) for step in below if step.to}
+
+
+def described(connection: Connection, reference: str) -> str:
+    return trace(connection, find(connection, reference), []).start.description
+
+
+def test_what_became_of_a_record_is_said_before_what_may_be_cut_off(grown: Connection, chain: dict[str, Row]) -> None:
+    run = grown.execute
+    link, example = chain["retrieval_link"]["link_id"], chain["example"]["example_id"]
+    run(text("UPDATE retrieval_link SET retracted_at = NULL, displaced_by = NULL, state = 'transformed'"))
+    assert described(grown, f"link:{link}").startswith("transformed, rank ")
+    assert described(grown, f"example:{example}").startswith("accepted: ")
+
+    run(text("UPDATE retrieval_link SET retracted_at = clock_timestamp(), displaced_by = entered_by"))
+    assert described(grown, f"link:{link}").startswith("retracted, displaced, transformed, rank ")
+    assert described(grown, f"example:{example}").startswith("retracted, displaced: ")
+
+    run(text("UPDATE retrieval_link SET state = 'rejected', error = 'label: no', retracted_at = NULL"))
+    assert described(grown, f"example:{example}").startswith("displaced, kept out by label: ")
+
+    put = Put(grown, chain)
+    undone = put("retraction", target="a", reason="b" * 200, undone_at=NOW, undo_reason="c")
+    assert described(grown, f"retraction:{undone}").startswith("undone, ")
+
+
+def test_a_revision_is_shortened_only_where_it_is_a_hash(grown: Connection, chain: dict[str, Row]) -> None:
+    put = Put(grown, chain)
+    for revision, shown in (("0123456789abcdef" * 3, "0123456789ab"), ("release-of-november", "release-of-november")):
+        number = put("encoder", revision=revision)
+        assert described(grown, f"encoder:{number}").endswith(f"revision {shown}")
+
+
 def traced(connection: Connection, reference: str, *directions: str, most: int = 10) -> Trace:
     return trace(connection, find(connection, reference), directions, most=most)
 
@@ -216,7 +265,7 @@ def test_graphs_have_every_record_and_step_in_the_direction_of_the_data(grown: C
 
 
 def test_words_of_others_are_no_markup(grown: Connection, chain: dict[str, Row]) -> None:
-    number = _Put(grown, chain)("retraction", reason='a "quoted" <b>word</b>\\ and\na line')
+    number = Put(grown, chain)("retraction", reason='a "quoted" <b>word</b>\\ and\na line')
     found = traced(grown, f"retraction:{number}", "down")
 
     assert "a #34;quoted#34; #60;b#62;word#60;/b#62;#92; and a line" in graph.as_mermaid(found)
@@ -232,7 +281,7 @@ def test_the_command_prints_a_tree_and_graphs(
 
     tree = [line.rstrip() for line in runner.invoke(app, ["trace", "example:1", "--down"]).stdout.splitlines()]
     assert tree[0] == "example:1 led to"
-    assert "└── set:letters-1  1 examples" in tree
+    assert "└── set:letters-1  1 example" in tree
     assert "        └── evaluation:1  accuracy 0.500 on b" in tree
     both = runner.invoke(app, ["trace", "example:1", "--limit", "1"]).stdout
     assert "example:1 came from" in both
@@ -246,3 +295,6 @@ def test_the_command_prints_a_tree_and_graphs(
     for written, first in (("mermaid", "flowchart LR"), ("dot", "digraph lineage {")):
         assert runner.invoke(app, ["trace", "example:1", "--format", written]).stdout.startswith(first)
     assert isinstance(runner.invoke(app, ["trace", "example:77"]).exception, UnknownNameError)
+    for written in ("mermaid", "dot"):
+        refused = runner.invoke(app, ["trace", "example:1", "--format", written, "--json"])
+        assert (refused.exit_code, "exclude each other" in refused.stderr) == (2, True)

@@ -41,7 +41,11 @@ BEGIN
     WHEN 'task' THEN RETURN QUERY
         SELECT CAST(task_id AS text), 'task:' || name, '' FROM task WHERE task_id = ANY(numbers);
     WHEN 'encoder' THEN RETURN QUERY
-        SELECT CAST(encoder_id AS text), 'encoder:' || encoder_id, concat_ws(', ', name, 'revision ' || left(revision, 12))
+        SELECT CAST(encoder_id AS text), 'encoder:' || encoder_id, concat_ws(
+                ', ', name,
+                -- A commit is told by its beginning, the name of a revision only by all of it.
+                'revision ' || CASE WHEN revision ~ '^[0-9a-f]{40,}$' THEN left(revision, 12) ELSE revision END
+            )
         FROM encoder WHERE encoder_id = ANY(numbers);
     WHEN 'retrieval' THEN RETURN QUERY
         SELECT CAST(retrieval_id AS text), 'retrieval:' || retrieval_id,
@@ -49,13 +53,15 @@ BEGIN
         FROM retrieval INNER JOIN task_version USING (task_version_id) WHERE retrieval_id = ANY(numbers);
     WHEN 'link' THEN RETURN QUERY
         SELECT CAST(link_id AS text), 'link:' || link_id,
-            -- By way of float, since a cast of real to numeric rounds to six digits first.
-            concat(
-                'rank ', rank, ' for ', task.name,
-                ', input ', round(CAST(CAST(input_score AS float) AS numeric), 3), ' by ', input_column.name,
-                ', output ', round(CAST(CAST(output_score AS float) AS numeric), 3), ' by ', output_column.name, ', ',
-                state, CASE WHEN displaced_by IS NOT NULL THEN ', displaced' END,
-                CASE WHEN retracted_at IS NOT NULL THEN ', retracted' END
+            concat_ws(
+                ', ',
+                CASE WHEN retracted_at IS NOT NULL THEN 'retracted' END,
+                CASE WHEN displaced_by IS NOT NULL THEN 'displaced' END,
+                state,
+                concat('rank ', rank, ' for ', task.name),
+                -- By way of float, since a cast of real to numeric rounds to six digits first.
+                concat('input ', round(CAST(CAST(input_score AS float) AS numeric), 3), ' by ', input_column.name),
+                concat('output ', round(CAST(CAST(output_score AS float) AS numeric), 3), ' by ', output_column.name)
             )
         FROM retrieval_link AS link
         INNER JOIN task_version USING (task_version_id)
@@ -73,22 +79,28 @@ BEGIN
     WHEN 'call' THEN RETURN QUERY
         SELECT CAST(generation_id AS text), 'call:' || generation_id,
             concat(
-                'attempt ', attempt, ', ', outcome, CASE WHEN outcome <> 'parsed' THEN ': ' || left(reason, 80) END,
-                CASE WHEN erased_by IS NOT NULL THEN ', erased' END
+                CASE WHEN erased_by IS NOT NULL THEN 'erased, ' END,
+                'attempt ', attempt, ', ', outcome, CASE WHEN outcome <> 'parsed' THEN ': ' || left(reason, 80) END
             )
         FROM generation WHERE generation_id = ANY(numbers);
     WHEN 'example' THEN RETURN QUERY
         SELECT CAST(example_id AS text), 'example:' || example_id,
             concat(
+                concat_ws(
+                    ', ',
+                    CASE WHEN link.retracted_at IS NOT NULL THEN 'retracted' END,
+                    CASE WHEN example.erased_by IS NOT NULL THEN 'erased' END,
+                    CASE WHEN link.displaced_by IS NOT NULL THEN 'displaced' END,
+                    CASE
+                        WHEN generation.attempt < link.attempt THEN 'superseded'
+                        WHEN link.state = 'rejected' THEN 'kept out by ' || split_part(link.error, ':', 1)
+                        WHEN link.state NOT IN ('transformed', 'distilled') THEN 'asked for again'
+                        -- What is withdrawn or left out is accepted no more.
+                        WHEN link.retracted_at IS NULL AND link.displaced_by IS NULL AND example.erased_by IS NULL THEN 'accepted'
+                    END
+                ),
                 CASE
-                    WHEN generation.attempt < link.attempt THEN 'superseded'
-                    WHEN link.state IN ('transformed', 'distilled') THEN 'accepted'
-                    WHEN link.state = 'rejected' THEN 'kept out by ' || split_part(link.error, ':', 1)
-                    ELSE 'asked for again'
-                END,
-                CASE
-                    WHEN example.erased_by IS NOT NULL THEN ', erased'
-                    ELSE concat(
+                    WHEN example.erased_by IS NULL THEN concat(
                         ': ', left(input, 60), CASE WHEN length(input) > 60 THEN '…' END,
                         ' → ', left(output, 40), CASE WHEN length(output) > 40 THEN '…' END
                     )
@@ -98,10 +110,17 @@ BEGIN
         INNER JOIN generation USING (generation_id)
         INNER JOIN retrieval_link AS link ON link.link_id = example.link_id
         WHERE example_id = ANY(numbers);
+    WHEN 'judgement' THEN RETURN QUERY
+        SELECT CAST(judgement_id AS text), 'judgement:' || judgement_id,
+            concat(
+                CASE WHEN erased_by IS NOT NULL THEN 'erased, ' END,
+                CASE WHEN points IS NULL THEN outcome || ': ' || left(reason, 80) ELSE points || ' of 5 points' END
+            )
+        FROM judgement WHERE judgement_id = ANY(numbers);
     WHEN 'set' THEN RETURN QUERY
         SELECT
             CAST(made.training_set_id AS text), 'set:' || made.name,
-            concat(made.size, ' examples', ', successor of set:' || before.name)
+            concat(made.size, ' example', CASE WHEN made.size <> 1 THEN 's' END, ', successor of set:' || before.name)
         FROM training_set AS made
         LEFT JOIN training_set AS before ON before.training_set_id = made.successor_of
         WHERE made.training_set_id = ANY(numbers);
@@ -128,8 +147,8 @@ BEGIN
     WHEN 'retraction' THEN RETURN QUERY
         SELECT CAST(retraction_id AS text), 'retraction:' || retraction_id,
             concat(
-                kind, ' ', target, ': ', reason, CASE WHEN undone_at IS NOT NULL THEN ' (undone)' END,
-                CASE WHEN erased_at IS NOT NULL THEN ' (erased)' END
+                CASE WHEN undone_at IS NOT NULL THEN 'undone, ' END, CASE WHEN erased_at IS NOT NULL THEN 'erased, ' END,
+                kind, ' ', target, ': ', reason
             )
         FROM retraction WHERE retraction_id = ANY(numbers);
     ELSE

@@ -21,6 +21,7 @@ KEYS = {
     "prompt": ("prompt_id",),
     "call": ("generation_id",),
     "example": ("example_id",),
+    "judgement": ("judgement_id",),
     "set": ("training_set_id",),
     "run": ("training_run_id",),
     "benchmark": ("benchmark_id",),
@@ -124,6 +125,9 @@ EDGES = (
         "example", "example", "example_parent", parent=("parent_id",), role="'made from it'", order="example_id",
         parents=Parents("parent_id"),
     ),
+    Edge("teacher", "judgement", "judgement"),
+    Edge("prompt", "judgement", "judgement"),
+    Edge("judgement", "example", "judgement", role="'judged it'", parents=Parents("judgement_id")),
     Edge(
         "example",
         "set",
@@ -137,6 +141,15 @@ EDGES = (
     Edge("benchmark", "evaluation", "evaluation", order="evaluation_id"),
     Edge("task", "publication", "publication", order="publication_id"),
     Edge("publication", "published", "published_example", order="position"),
+    Edge(
+        "row",
+        "publication",
+        # Without places of rows that are not in the database.
+        "(SELECT * FROM published_rank WHERE dataset_id IS NOT NULL) AS ranked",
+        role="'ranked ' || rank || ' in it'",
+        order="publication_id, rank",
+        parents=Parents("rank"),
+    ),
     Edge(
         "row", "published", _LIKELY, role=_LIKELY_ROLE, order="published_example_id",
         parents=Parents("confidence DESC, dataset_id, row_id"),

@@ -30,11 +30,12 @@ RETURNS TABLE (depth integer, kind text, key text, next_kind text, next_key text
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = public AS $$
 #variable_conflict use_variable
 DECLARE
-    seen text[] := ARRAY[of_kind || ':' || of_key];
+    seen_kinds text[] := ARRAY[of_kind];
+    seen_keys text[] := ARRAY[of_key];
     kinds text[] := ARRAY[of_kind];
     keys text[] := ARRAY[of_key];
-    new_kinds text[];
-    new_keys text[];
+    reached_kinds text[];
+    reached_keys text[];
     each_kind text;
     step record;
 BEGIN
@@ -45,8 +46,8 @@ BEGIN
     -- Level by level, all records of a kind at once; each record is followed once, however many lead to it.
     WHILE cardinality(keys) > 0 LOOP
         depth := depth + 1;
-        new_kinds := '{}';
-        new_keys := '{}';
+        reached_kinds := '{}';
+        reached_keys := '{}';
         FOR each_kind IN SELECT DISTINCT waiting FROM unnest(kinds) AS waiting ORDER BY waiting LOOP
             FOR step IN
                 SELECT found.*
@@ -68,26 +69,39 @@ BEGIN
                 role := step.role;
                 others := step.others;
                 RETURN NEXT;
-                IF next_key IS NOT NULL AND NOT next_kind || ':' || next_key = ANY(seen) THEN
-                    seen := seen || (next_kind || ':' || next_key);
-                    new_kinds := new_kinds || next_kind;
-                    new_keys := new_keys || next_key;
+                IF next_key IS NOT NULL THEN
+                    reached_kinds := reached_kinds || next_kind;
+                    reached_keys := reached_keys || next_key;
                 END IF;
             END LOOP;
         END LOOP;
-        IF cardinality(seen) > most_records AND cardinality(new_keys) > 0 THEN
+        -- Those of the level that are new, once for the whole level: record by record it would be as many looks at
+        -- all that were seen.
+        SELECT
+            coalesce(array_agg(fresh.kind ORDER BY fresh.place), '{}'),
+            coalesce(array_agg(fresh.key ORDER BY fresh.place), '{}')
+        INTO kinds, keys
+        FROM (
+            SELECT reached.kind, reached.key, min(reached.place) AS place
+            FROM unnest(reached_kinds, reached_keys) WITH ORDINALITY AS reached (kind, key, place)
+            WHERE (reached.kind, reached.key) NOT IN (
+                SELECT seen.kind, seen.key FROM unnest(seen_kinds, seen_keys) AS seen (kind, key)
+            )
+            GROUP BY reached.kind, reached.key
+        ) AS fresh;
+        seen_kinds := seen_kinds || kinds;
+        seen_keys := seen_keys || keys;
+        IF cardinality(seen_keys) > most_records AND cardinality(keys) > 0 THEN
             depth := depth + 1;
             kind := NULL;
             key := NULL;
             next_kind := NULL;
             next_key := NULL;
             role := 'not followed';
-            others := cardinality(new_keys);
+            others := cardinality(keys);
             RETURN NEXT;
             RETURN;
         END IF;
-        kinds := new_kinds;
-        keys := new_keys;
     END LOOP;
 END $$;
 
