@@ -9,6 +9,7 @@ import typer
 
 from cli.database import JsonOption
 from cli.stages import TaskName
+from rebase_db.words import counted
 
 if TYPE_CHECKING:
     from rebase_db.audit.directory import Directory
@@ -170,14 +171,17 @@ def _lines(receipt: ImportReceipt) -> list[str]:
         since = f"{receipt.created_at:%Y-%m-%d %H:%M}"
         return [
             f"These files are publication {receipt.publication!r} since {since}: nothing is added.",
-            "To import them anew, for rows that were not there then, give another --name.",
+            "To import them anew, by other options (--input, --output, --source, --dataset, --ranking, …) or for rows that"
+            " were not there then, give another --name.",
         ]
     lines = []
     if receipt.datasets:
         rows = sum(each.rows_added for each in receipt.datasets)
-        lines.append(f"{len(receipt.datasets):,} datasets with {rows:,} rows loaded that were not there.")
+        lines.append(
+            f"{counted(len(receipt.datasets), 'dataset')} with {counted(rows, 'row')} loaded that were not there."
+        )
     if receipt.ranked:
-        lines.append(f"{receipt.ranked:,} ranked rows, {receipt.ranked_rows:,} of them in the database.")
+        lines.append(f"{counted(receipt.ranked, 'ranked row')}, {receipt.ranked_rows:,} of them in the database.")
     if receipt.other_cells:
         lines.append(
             f"{receipt.other_cells:,} of these do not hold the cells that the ranking states: another version?"
@@ -186,14 +190,15 @@ def _lines(receipt: ImportReceipt) -> list[str]:
         names = list(receipt.unresolved.items())
         shown = ", ".join(f"{name} ({count:,})" for name, count in names[:SHOWN])
         more = f" and {len(names) - SHOWN} more datasets" if len(names) > SHOWN else ""
-        lines.append(f"No row for {sum(receipt.unresolved.values()):,} keys, which are kept: {shown}{more}.")
+        keys = counted(sum(receipt.unresolved.values()), "key")
+        lines.append(f"No row in the database for {keys}, kept as stated: {shown}{more}.")
     if receipt.examples:
         parts = [f"{receipt.stated:,} with a stated row"] if receipt.stated else []
         parts += [f"{count:,} placed by {method}" for method, count in receipt.placed.items()]
         parts += [f"{receipt.unplaced:,} without a likely row"] if receipt.unplaced else []
-        lines.append(f"{receipt.examples:,} examples: {', '.join(parts)}.")
+        lines.append(f"{counted(receipt.examples, 'example')}: {', '.join(parts)}.")
     if receipt.unknown:
-        lines.append(f"{receipt.unknown:,} references lead to no row in the database; they are kept as they are.")
+        lines.append(f"{counted(receipt.unknown, 'reference')} without a row in the database, kept as stated.")
     return lines + _order(receipt)
 
 

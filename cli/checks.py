@@ -9,6 +9,7 @@ import typer
 
 from cli.database import JsonOption
 from cli.stages import TaskName
+from rebase_db.words import counted
 
 benchmarks = typer.Typer(
     help="Benchmarks: what students are measured on, and must not be trained on.", no_args_is_help=True
@@ -43,7 +44,7 @@ def check(task: TaskName, as_json: JsonOption = False) -> None:
         numbers=verdicts,
     )
     talk.print(
-        f"{_counted(checked.examples, 'example')}: {checked.decided.kept_out:,} kept out that were accepted before,"
+        f"{counted(checked.examples, 'example')}: {checked.decided.kept_out:,} kept out that were accepted before,"
         f" {checked.decided.let_in:,} let in that were kept out.",
         soft_wrap=True,
     )
@@ -64,7 +65,7 @@ def add(
         known = {each["benchmark"]: each["name"] for each in list_benchmarks(connection)}
         for path, file in read:
             number = register_benchmark(connection, file, str(path.resolve()))
-            items = _counted(len(file.items), "item")
+            items = counted(len(file.items), "item")
             said = f"{file.name}, {items}." if number not in known else f"{path.name} is registered as {known[number]}."
             talk.print(f"Benchmark {number}: {said}", markup=False, soft_wrap=True)
             known.setdefault(number, file.name)
@@ -82,10 +83,6 @@ def list_(as_json: JsonOption = False) -> None:
     if not as_json:
         found = [each | {"hash": each["hash"][:12]} for each in found]
     emit(found, as_json=as_json, numbers=["benchmark", "items"])
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def add_to(app: typer.Typer) -> None:

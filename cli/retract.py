@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.database import JsonOption
+from rebase_db.words import counted
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -108,8 +109,12 @@ def undo(number: Number, reason: Reason, as_json: JsonOption = False) -> None:
 
         emit_json(asdict(done))
         return
-    still = f"; {_rows(done.rows_still_retracted)} stay out by another retraction" if done.rows_still_retracted else ""
-    talk.print(f"Retraction {number} is taken back: {_rows(done.rows_back)} back{still}.", soft_wrap=True)
+    still = (
+        f"; {counted(done.rows_still_retracted, 'row')} stay out by another retraction"
+        if done.rows_still_retracted
+        else ""
+    )
+    talk.print(f"Retraction {number} is taken back: {counted(done.rows_back, 'row')} back{still}.", soft_wrap=True)
     talk.print("The next `rebase retrieve` or `rebase run` of a task ranks with them.", soft_wrap=True)
 
 
@@ -241,10 +246,6 @@ def _emit(report: Report, *, as_json: bool, erasure: str | None = None, erased: 
 def _target(one: dict[str, object]) -> object:
     target = str(one["target"])
     return f"sha256 {target[:12]}…" if one["kind"] == "text" else target
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'s' * (count != 1)}"
 
 
 def add_to(app: typer.Typer) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from cli.output import confidence, data, talk
+from rebase_db.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,8 +60,8 @@ def _head(report: Report) -> Iterator[str]:
     spent = report.spent
     cost = f", cost {spent.cost:f}" if spent.cost else ""
     yield (
-        f"  covers  {_counted(report.rows, 'row')}, {_counted(spent.examples, 'example')} made of them by "
-        f"{_counted(spent.calls, 'call')}{_judged(spent.judgements)} ({spent.tokens:,} tokens{cost})"
+        f"  covers  {counted(report.rows, 'row')}, {counted(spent.examples, 'example')} made of them by "
+        f"{counted(spent.calls, 'call')}{_judged(spent.judgements)} ({spent.tokens:,} tokens{cost})"
     )
     if not report.runs and not report.sets:
         yield "  No frozen set and no training run has anything of it."
@@ -161,17 +162,17 @@ def _erased(report: Report) -> Iterator[str]:
         yield "nothing that was not erased before"
     else:
         counts = ((erasure.rows, "row"), (erasure.texts, "text"), (erasure.vectors, "vector"))
-        yield ", ".join(_counted(number, what) for number, what in counts)
+        yield ", ".join(counted(number, what) for number, what in counts)
     if erasure.texts_kept:
         yield (
-            f"but not {_counted(erasure.texts_kept, 'text')} of theirs: other rows of the dataset have the same, or"
+            f"but not {counted(erasure.texts_kept, 'text')} of theirs: other rows of the dataset have the same, or"
             " it is the dataset's description"
         )
     if again:
         return
     yield (
-        f"the words of {_counted(erasure.calls, 'answer')}, {_counted(erasure.examples, 'example')} and "
-        f"{_counted(erasure.judgements, 'judgement')}, and what checks and events quote of them"
+        f"the words of {counted(erasure.calls, 'answer')}, {counted(erasure.examples, 'example')} and "
+        f"{counted(erasure.judgements, 'judgement')}, and what checks and events quote of them"
     )
     models = [each.artifact_path for each in report.runs if each.artifact_path is not None]
     yield (
@@ -186,7 +187,3 @@ def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[
     widths = [max(len(row[place]) for row in (columns, *rows)) for place in range(len(columns))]
     for row in (columns, *rows):
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

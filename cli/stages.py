@@ -53,7 +53,10 @@ def freeze(
     name: Annotated[str | None, typer.Option(help="A name for the set.")] = None,
     successor_of: Annotated[
         str | None,
-        typer.Option(metavar="SET", help="Freeze this set anew, in the same order, without what is retracted by now."),
+        typer.Option(
+            metavar="SET",
+            help="Freeze this set (set:NAME or its name) anew, in the same order, without what is retracted by now.",
+        ),
     ] = None,
 ) -> None:
     """Freeze the accepted examples as a training set and print its name."""
@@ -62,7 +65,7 @@ def freeze(
     from rebase_db.licence.verdict import verdict_on_set, warnings
 
     if successor_of is not None:
-        _freeze_successor(successor_of, task, name)
+        _freeze_successor(successor_of.removeprefix("set:"), task, name)
         return
     if task is None:
         raise typer.BadParameter("Name a task, or a set with --successor-of.")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.database import JsonOption
+from rebase_db.words import counted
 
 
 def verify(
@@ -44,15 +45,11 @@ def verify(
                 out.print(str(lie), markup=False, soft_wrap=True)
     if as_json:
         emit_json({"lies": lies, "records": tally.records, "hashes": tally.hashes})
-    looked_at = f"{_counted(tally.records, 'record')} and {_counted(tally.hashes, 'hash', 'hashes')} checked."
+    looked_at = f"{counted(tally.records, 'record')} and {counted(tally.hashes, 'hash', 'hashes')} checked."
     if number:
-        talk.print(f"[bold red]{_counted(number, 'lie')}[/] in {looked_at}", soft_wrap=True)
+        talk.print(f"[bold red]{counted(number, 'lie')}[/] in {looked_at}", soft_wrap=True)
         raise typer.Exit(1)
     talk.print(f"No record lies: {looked_at}", soft_wrap=True)
-
-
-def _counted(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def add_to(app: typer.Typer) -> None:

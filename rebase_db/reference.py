@@ -167,9 +167,18 @@ def _numbered(connection: Connection, reference: Reference) -> Node:
     return Node(reference, (number,))
 
 
+STATED_LICENCE = func.coalesce(Dataset.licence, UNKNOWN_LICENCE)
+"""The licence of a dataset as commands take it."""
+
+
+def datasets_under(connection: Connection, licence: str) -> tuple[int, ...]:
+    """The numbers of the datasets that have a licence now, or that have none stated."""
+    found = select(Dataset.dataset_id).where(literal(licence) == STATED_LICENCE).order_by(Dataset.dataset_id)
+    return tuple(connection.execute(found).scalars())
+
+
 def _licence(connection: Connection, reference: Reference) -> Node:
-    stated = func.coalesce(Dataset.licence, UNKNOWN_LICENCE)
-    known = connection.execute(select(stated).distinct()).scalars().all()
+    known = connection.execute(select(STATED_LICENCE).distinct()).scalars().all()
     if reference.key not in known:
         hint = did_you_mean(reference.key, list(known))
         raise UnknownNameError(f"No dataset has the licence {reference.key!r}.", hint=hint)
@@ -218,6 +227,8 @@ def _no_split(connection: Connection, place: str, name: str, split: str) -> Unkn
     known = connection.execute(select(cast(written, String)).join(Dataset).where(Dataset.name == name)).scalars().all()
     if known:
         return UnknownNameError(f"{name} has no split {split!r}.", hint=did_you_mean(split, list(known)))
+    if not place:
+        return UnknownNameError("The reference to a row names no dataset.", hint=f"Write {FORMS['row']}.")
     names = connection.execute(select(Dataset.name)).scalars().all()
     hint = did_you_mean(name or place, list(names)) or f"Write {FORMS['row']}."
     return UnknownNameError(f"There is no dataset {name or place!r}.", hint=hint)

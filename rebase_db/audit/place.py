@@ -12,21 +12,17 @@ from rebase_db.audit.evidence import Evidence, features
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-METHODS = {
-    "stated": "the publisher names the row",
-    "text": "the output's own text points to the row",
-    "order": "the outputs before and after it are placed, and the row lies between theirs",
-    "position": "only counting on from other outputs, or from the start, leads to the row",
-}
-"""How a likely source was found. All but `stated` are guesses."""
-
 LIKELY = 0.5
 """An output counts as placed at a row that is more likely than not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A row (its place among the candidates, from 0) that an output may come from."""
+    """A row (its place among the candidates, from 0) that an output may come from.
+
+    `method`: the output's own `text` points to it; the outputs before and after it are placed, and the row lies between
+    theirs (`order`); only counting on from other outputs, or from the start, leads to it (`position`).
+    """
 
     row: int
     method: str

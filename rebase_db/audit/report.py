@@ -49,7 +49,7 @@ def audit(connection: Connection, task: str, *, publication: str | None = None, 
     if subject.ranking:
         found.append(mirrors(subject))
     if subject.items:
-        found += [drift(subject), texts.repeats(subject), texts.near_repeats(subject), *texts.checked(subject)]
+        found += [drift(subject), *texts.repeats(subject), *texts.checked(subject)]
         found.append(texts.labels(subject))
     found += [concentration(subject), *contamination(connection, subject)]
     findings = [one for one in found if one is not None]

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from rebase_db.audit.finding import SAMPLES, Finding
+from rebase_db.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rebase_db.audit.subject import RankedRow, Subject
 
 _DATASETS_SHOWN = 5
+NOT_HERE = "not in the database"
 
 
 def mirrors(subject: Subject) -> Finding:
@@ -38,7 +40,7 @@ def mirrors(subject: Subject) -> Finding:
         for (one, other), number in pairs.most_common(_DATASETS_SHOWN)
     ]
     unknown = len(subject.ranking) - known
-    beyond = f" {unknown:,} ranked rows are not in the database and were not compared." if unknown else ""
+    beyond = f" Not in the database, and so not compared: {counted(unknown, 'ranked row')}." if unknown else ""
     says = f"{count:,} of {known:,} ranked rows have exactly the content of a better-ranked one.{beyond}"
     numbers = {
         "distinct_contents": len(first),
@@ -63,22 +65,25 @@ def concentration(subject: Subject) -> Finding:
             source.confidence == 1 for item in subject.items for source in item.sources
         )
         sure = "exact" if certain else "of likely rows, each counted by its confidence"
-        what, of = "examples", len(subject.items)
+        what, where = "examples", "examples with a row"
+        unplaced = len(subject.items) - sum(weights.values())
+        unknown = f"; {unplaced:,.0f} have no known row" if unplaced >= 0.5 else ""  # noqa: PLR2004
     else:
         for one in subject.ranking:
             weights[one.dataset] += 1
-            licence = subject.datasets[one.row[0]][1] if one.row else None
-            licences[licence or "not stated"] += 1
-        sure, what, of = "exact, of the ranking: no example has a likely row", "ranked rows", len(subject.ranking)
+            licences[subject.datasets[one.row[0]][1] or "not stated" if one.row else NOT_HERE] += 1
+        absent = round(licences.get(NOT_HERE, 0))
+        sure = "by the ranking's own names of datasets" if absent else "exact"
+        sure += ", of the ranking: no example has a likely row"
+        what = where = "ranked rows"
+        unknown = f"; {absent:,} {'is' if absent == 1 else 'are'} {NOT_HERE}" if absent else ""
     total = sum(weights.values())
     if not total:
         return Finding("concentration", 0, 0, "No row is known of any example.", sure="nothing to look at")
     top = sorted(weights.items(), key=lambda one: (-one[1], one[0]))
     effective = _effective(weights)
-    unplaced = of - total
-    unknown = f"; {unplaced:,.0f} have no known row" if by_examples and unplaced >= 0.5 else ""  # noqa: PLR2004
     says = (
-        f"{top[0][0]} is {top[0][1] / total:.0%} of {total:,.0f} {what} with a row{unknown}. The {len(weights):,}"
+        f"{top[0][0]} is {top[0][1] / total:.0%} of {total:,.0f} {where}{unknown}. The {len(weights):,}"
         f" datasets are as many as {effective:.1f} of equal size (the exponential of their entropy)."
     )
     lines = [f"{share / total:6.1%}  {name}" for name, share in top[:_DATASETS_SHOWN]]
@@ -91,7 +96,9 @@ def concentration(subject: Subject) -> Finding:
         "top_share": round(top[0][1] / total, 4),
         "licences": {name: round(share, 2) for name, share in stated},
     }
-    return Finding("concentration", round(top[0][1]), round(total), says, sure, lines, [], numbers)
+    # Less than half an example is one too: none would say that nothing was found.
+    count, of = max(1, round(top[0][1])), max(1, round(total))
+    return Finding("concentration", count, of, says, sure, lines, [], numbers)
 
 
 def _effective(weights: Mapping[str, float]) -> float:

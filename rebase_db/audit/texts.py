@@ -27,9 +27,10 @@ _FEW = 0.5
 """A label with less than this part of an even share is called rare."""
 
 
-def repeats(subject: Subject) -> Finding:
-    """Inputs that an earlier example has too."""
-    found = find_duplicates(_ranked(subject))
+def repeats(subject: Subject) -> Iterator[Finding]:
+    """Inputs that an earlier example has too, and those that share most of their word triples with an earlier one's."""
+    ranked = [Ranked(item.number, item.place, item.input, item.output) for item in subject.items]
+    found = find_duplicates(ranked)
     failed = {number: one for number, one in found.items() if one.failed}
     verbatim = [one for one in failed.values() if one.evidence["how"] == "verbatim"]
     pairs = sum(one.evidence["same_output"] for one in verbatim)
@@ -38,17 +39,12 @@ def repeats(subject: Subject) -> Finding:
         f" {pairs:,} repeat the output as well."
     )
     numbers = {"verbatim": len(verbatim), "verbatim_with_output": pairs}
-    return Finding("duplicates", len(failed), len(found), says, samples=_of_pairs(subject, failed), numbers=numbers)
-
-
-def near_repeats(subject: Subject) -> Finding:
-    """Inputs that share most of their word triples with an earlier example's."""
+    yield Finding("duplicates", len(failed), len(found), says, samples=_of_pairs(subject, failed), numbers=numbers)
     least = subject.checks.near_duplicate.similarity
-    exact = find_duplicates(_ranked(subject))
-    found = find_near_duplicates(_ranked(subject), least)
-    only = {number: one for number, one in found.items() if one.failed and not exact[number].failed}
+    near = find_near_duplicates(ranked, least)
+    only = {number: one for number, one in near.items() if one.failed and number not in failed}
     says = f"{len(only):,} more are nearly an earlier one: {least:.0%} of their word triples or more are shared."
-    return Finding("near duplicates", len(only), len(found), says, samples=_of_pairs(subject, only))
+    yield Finding("near duplicates", len(only), len(near), says, samples=_of_pairs(subject, only))
 
 
 def checked(subject: Subject) -> Iterator[Finding]:
@@ -90,18 +86,20 @@ def labels(subject: Subject) -> Finding | None:
             counts[label] += 1
     total = len(subject.items)
     found = counts.total() or 1
-    rare = [label for label, count in counts.items() if count / found < _FEW / len(counts)]
+    missing = [label for label, count in counts.items() if not count]
+    rare = [label for label, count in counts.items() if 0 < count / found < _FEW / len(counts)]
     shown = ", ".join(f"{label} {count / total:.0%} ({count:,})" for label, count in counts.most_common())
-    tail = f" {', '.join(rare)} {'is' if len(rare) == 1 else 'are'} rare." if rare else ""
-    says = f"{shown}; {len(without):,} end in no label.{tail}"
+    tail = "".join(
+        f" {', '.join(names)} {'is' if len(names) == 1 else 'are'} {what}."
+        for names, what in ((rare, "rare"), (missing, "missing"))
+        if names
+    )
+    says = f"{shown}; {len(without):,} end{'s' * (len(without) == 1)} in no label.{tail}"
     samples = [subject.reference(number) + " ends in no label" for number in without[:SAMPLES]]
-    numbers = {"labels": dict(counts), "no_label": len(without), "rare": rare}
+    numbers = {"labels": dict(counts), "no_label": len(without), "rare": rare, "missing": missing}
     sure = "by the last words of the output"
-    return Finding("rare labels", sum(counts[label] for label in rare), total, says, sure, [], samples, numbers)
-
-
-def _ranked(subject: Subject) -> list[Ranked]:
-    return [Ranked(item.number, item.place, item.input, item.output) for item in subject.items]
+    few = len(rare) + len(missing)
+    return Finding("rare or missing labels", few, len(counts), says, sure, [], samples, numbers)
 
 
 def _of_pairs(subject: Subject, failed: Mapping[int, Checked]) -> list[str]:

@@ -49,9 +49,15 @@ class Target:
 
     @classmethod
     def of(cls, form: str, output: str | None) -> Target:
-        """What `--output` means: a folder where it is one, ends in a slash or has no suffix; else a file."""
+        """What `--output` means: a folder where it is one, ends in a slash or has no suffix; else a file.
+
+        Raises:
+            RebaseError: It is empty.
+        """
         if output is None:
             return cls(None, None)
+        if not output.strip():
+            raise RebaseError("--output names nothing.", hint="Name a file or a folder; `.` is the folder you are in.")
         path = Path(output)
         if path.is_dir() or output.endswith(("/", os.sep)) or not path.suffix:
             return cls(path / FORMS[form], path)

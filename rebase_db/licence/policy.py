@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Literal
 from rebase_db.errors import LicenceError, UnknownNameError, did_you_mean
 from rebase_db.licence.duty import Duty
 from rebase_db.licence.known import duty_named, is_known, known_names
+from rebase_db.reference import UNKNOWN_LICENCE
+from rebase_db.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rebase_db.licence.duties import LicensedSource, SetDuties
-
-UNKNOWN_LICENCE = "unknown"
-"""What `rebase retract licence` takes for datasets that state none."""
 
 FLAGGED = (Duty.NON_COMMERCIAL, Duty.RESEARCH_ONLY, Duty.NO_DERIVATIVES)
 """What is flagged where nobody says otherwise; unknown licences are too."""
@@ -64,7 +63,7 @@ class Finding:
 
     def __str__(self) -> str:
         stated = self.source.licence.stated or "no licence stated"
-        return f"{self.source.dataset} ({stated}: {', '.join(self.names)}; {_counted(self.source.examples)})"
+        return f"{self.source.dataset} ({stated}: {', '.join(self.names)}; {counted(self.source.examples, 'example')})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ def named_findings(findings: Sequence[Finding]) -> str:
     shown = ", ".join(map(str, findings[:_SHOWN]))
     left = findings[_SHOWN:]
     more = sum(finding.source.examples for finding in left)
-    return f"{shown} and {len(left)} more datasets ({_counted(more)})" if left else shown
+    return f"{shown} and {len(left)} more datasets ({counted(more, 'example')})" if left else shown
 
 
 def judge(policy: Policy, duties: SetDuties) -> Verdict:
@@ -124,7 +123,3 @@ def _hits(source: LicensedSource, names: Sequence[str], allow: Sequence[str]) ->
     return tuple(
         dict.fromkeys(name for name in names if duty_named(name) not in duties and source.licence.covers(name))
     )
-
-
-def _counted(examples: int) -> str:
-    return f"{examples:,} example{'' if examples == 1 else 's'}"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ARRAY, Integer, bindparam, func, select, tuple_
 
 from rebase_db.errors import UnknownNameError
-from rebase_db.reference import UNKNOWN_LICENCE
-from rebase_db.schema import Dataset, Generation, Judgement, RetractedRow, RetrievalLink, TaskVersion
+from rebase_db.reference import datasets_under
+from rebase_db.schema import Generation, Judgement, RetractedRow, RetrievalLink, TaskVersion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,8 +102,7 @@ def scope_of(connection: Connection, node: Node) -> Scope:
         UnknownNameError: Nothing is counted for a record of this kind.
     """
     if node.kind == "licence":
-        stated = func.coalesce(Dataset.licence, UNKNOWN_LICENCE)
-        return Scope(datasets=_ids(connection.execute(select(Dataset.dataset_id).where(stated == node.key)).scalars()))
+        return Scope(datasets=datasets_under(connection, node.key))
     if node.kind == "row":
         dataset_id, row_id = _ids(node.ids)
         return Scope(rows=((dataset_id, row_id),))

@@ -10,7 +10,7 @@ from sqlalchemy.types import Integer
 
 from rebase_db.errors import UnknownNameError
 from rebase_db.hashing import text_hash
-from rebase_db.reference import UNKNOWN_LICENCE, Reference, find, resolve
+from rebase_db.reference import Reference, datasets_under, find, resolve
 from rebase_db.schema import Cell, Dataset, TextValue
 from rebase_db.sql import named
 
@@ -56,9 +56,7 @@ def find_target(connection: Connection, kind: str, said: str) -> Target:
         return Target(kind, said.removeprefix("dataset:"), (int(dataset_id),))
     if kind == "licence":
         (licence,) = resolve(connection, Reference("licence", said.removeprefix("licence:"))).ids
-        stated = func.coalesce(Dataset.licence, UNKNOWN_LICENCE)
-        ids = connection.execute(select(Dataset.dataset_id).where(stated == licence).order_by(Dataset.dataset_id))
-        return Target(kind, str(licence), tuple(ids.scalars()))
+        return Target(kind, str(licence), datasets_under(connection, str(licence)))
     node = find(connection, said if said.startswith("row:") else f"row:{said}", ["row"])
     dataset_id, row_id = node.ids  # type: ignore[misc]
     return Target(kind, node.reference.key, row=(int(dataset_id), int(row_id)))

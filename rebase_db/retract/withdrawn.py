@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from rebase_db.errors import SourceError
-from rebase_db.reference import UNKNOWN_LICENCE
+from rebase_db.reference import STATED_LICENCE, UNKNOWN_LICENCE
 from rebase_db.schema import Dataset, RetractedDataset, Retraction, TextValue
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def refuse_licence(connection: Connection, dataset_id: int, name: str) -> None:
     """
     by_licence = (
         select(Retraction.retraction_id, Retraction.reason, Retraction.target)
-        .join(Dataset, func.coalesce(Dataset.licence, UNKNOWN_LICENCE) == Retraction.target)
+        .join(Dataset, Retraction.target == STATED_LICENCE)
         .where(Dataset.dataset_id == dataset_id, Retraction.kind == "licence", Retraction.undone_at.is_(None))
         .order_by(Retraction.retraction_id)
     )

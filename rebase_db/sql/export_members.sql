@@ -1,21 +1,11 @@
 -- A training set's members in order, each first with its own call and row, then with those of its parents.
-WITH RECURSIVE ancestry AS (
-    SELECT member.position, member.example_id, member.example_id AS maker_id
-    FROM training_set_member AS member
-    WHERE member.training_set_id = :training_set_id
-    UNION
-    SELECT ancestry.position, ancestry.example_id, example_parent.parent_id
-    FROM ancestry
-    INNER JOIN example_parent ON example_parent.example_id = ancestry.maker_id
-)
-
 SELECT
-    ancestry.position,
-    ancestry.example_id,
-    ancestry.maker_id,
-    CASE WHEN ancestry.maker_id = ancestry.example_id AND example.erased_by IS NULL THEN example.input END AS input,
-    CASE WHEN ancestry.maker_id = ancestry.example_id AND example.erased_by IS NULL THEN example.output END AS output,
-    CASE WHEN ancestry.maker_id = ancestry.example_id THEN example.rationale END AS rationale,
+    makers.place AS position,
+    makers.example_id,
+    makers.maker_id,
+    CASE WHEN makers.maker_id = makers.example_id AND example.erased_by IS NULL THEN example.input END AS input,
+    CASE WHEN makers.maker_id = makers.example_id AND example.erased_by IS NULL THEN example.output END AS output,
+    CASE WHEN makers.maker_id = makers.example_id THEN example.rationale END AS rationale,
     example.content_hash AS example_hash,
     example.created_at AS example_made_at,
     example.erased_by IS NOT NULL AS example_erased,
@@ -56,11 +46,11 @@ SELECT
     array(
         SELECT example_parent.parent_id
         FROM example_parent
-        WHERE example_parent.example_id = ancestry.maker_id
+        WHERE example_parent.example_id = makers.maker_id
         ORDER BY example_parent.parent_id
     ) AS parents
-FROM ancestry
-INNER JOIN example ON example.example_id = ancestry.maker_id
+FROM lineage.makers_of_set(:training_set_id) AS makers
+INNER JOIN example ON example.example_id = makers.maker_id
 INNER JOIN generation USING (generation_id)
 INNER JOIN worker USING (worker_id)
 INNER JOIN retrieval_link AS link ON link.link_id = example.link_id
@@ -71,4 +61,4 @@ INNER JOIN ingest_split
     ON ingest_split.dataset_id = source_row.dataset_id
     AND ingest_split.ingest_id = source_row.ingest_id
     AND ingest_split.split_id = source_row.split_id
-ORDER BY ancestry.position, ancestry.maker_id <> ancestry.example_id, ancestry.maker_id
+ORDER BY makers.place, makers.maker_id <> makers.example_id, makers.maker_id

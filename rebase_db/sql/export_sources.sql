@@ -1,18 +1,8 @@
 -- The splits behind a training set, a line for each revision they were read in, through example parents too.
-WITH RECURSIVE ancestry AS (
-    SELECT member.position, member.example_id, member.example_id AS maker_id
-    FROM training_set_member AS member
-    WHERE member.training_set_id = :training_set_id
-    UNION
-    SELECT ancestry.position, ancestry.example_id, example_parent.parent_id
-    FROM ancestry
-    INNER JOIN example_parent ON example_parent.example_id = ancestry.maker_id
-),
-
-made AS (
-    SELECT ancestry.example_id, source_row.*
-    FROM ancestry
-    INNER JOIN example ON example.example_id = ancestry.maker_id
+WITH made AS (
+    SELECT makers.example_id, source_row.*
+    FROM lineage.makers_of_set(:training_set_id) AS makers
+    INNER JOIN example ON example.example_id = makers.maker_id
     INNER JOIN retrieval_link AS link USING (link_id)
     INNER JOIN source_row USING (dataset_id, row_id)
 )
