@@ -171,8 +171,8 @@ def _lines(receipt: ImportReceipt) -> list[str]:
         since = f"{receipt.created_at:%Y-%m-%d %H:%M}"
         return [
             f"These files are publication {receipt.publication!r} since {since}: nothing is added.",
-            "To import them anew, by other options (--input, --output, --source, --dataset, --ranking, …) or for rows that"
-            " were not there then, give another --name.",
+            "What was said of columns (--input, --output, --source), of --dataset or --ranking is as it was then.",
+            "To import them anew, with other options or for rows that were not there, give another --name.",
         ]
     lines = []
     if receipt.datasets:

@@ -10,6 +10,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sqlalchemy import Connection
+
     from rebase_db.export.write import Exported
 
 Form = Literal["prov", "prov-n", "openlineage", "croissant", "ml-bom", "dataset-card", "model-card"]
@@ -72,20 +74,21 @@ def export(
 
             found = events(connection, made.subject)
             talk.print(f"{len(found)} events sent by {emit(found)}.")
+        told = list(_warnings(connection, made))
     if target.file is None and not send:
         sys.stdout.write(made.text)
     for path in made.files:
         talk.print(f"Wrote {path}.", markup=False, soft_wrap=True)
-    for line in _warnings(made):
+    for line in told:
         talk.print(line, markup=False, soft_wrap=True)
     if form in WITH_RECORDS and records and target.folder is None:
         talk.print("The records are not written: name a folder with --output for them.")
 
 
-def _warnings(made: Exported) -> Iterator[str]:
+def _warnings(connection: Connection, made: Exported) -> Iterator[str]:
     """What whoever passes the export on should know."""
     from rebase_db.licence.verdict import warnings
-    from rebase_db.retract.members import successor_command
+    from rebase_db.retract.members import without_retracted
 
     yield from warnings(made.verdict)
     training_set = made.subject.training_set
@@ -95,7 +98,7 @@ def _warnings(made: Exported) -> Iterator[str]:
             f"{each['retraction_id']}, {each['kind']} {each['target']} ({each['reason']})."
         )
     if training_set.retractions:
-        yield f"`{successor_command(training_set.name)}` makes the set without them."
+        yield without_retracted(connection, training_set.training_set_id)
 
 
 def add_to(app: typer.Typer) -> None:

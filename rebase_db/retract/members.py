@@ -47,9 +47,7 @@ def refuse_retracted(connection: Connection, training_set_id: int) -> None:
     members = retracted_members(connection, training_set_id)
     if not members:
         return
-    name, size = connection.execute(
-        select(TrainingSet.name, TrainingSet.size).where(TrainingSet.training_set_id == training_set_id)
-    ).one()
+    name, size = _name_and_size(connection, training_set_id)
     numbers = sorted({number for member in members for number in member.retractions})
     reasons = connection.execute(
         select(Retraction.retraction_id, Retraction.reason)
@@ -59,8 +57,33 @@ def refuse_retracted(connection: Connection, training_set_id: int) -> None:
     by = "; ".join(f"retraction {number}: {reason}" for number, reason in reasons)
     raise TrainingError(
         f"Training set {name!r} cannot be trained on: {len(members):,} of its {size:,} examples are retracted ({by}).",
-        hint=f"`{successor_command(name)}` makes the set without them.",
+        hint=without_retracted(connection, training_set_id),
     )
+
+
+def without_retracted(connection: Connection, training_set_id: int) -> str:
+    """How to get a set without what is retracted of it: the successor there is, what makes one, or that none can be."""
+    before = TrainingSet.successor_of
+    after = select(TrainingSet.training_set_id).where(before == training_set_id).cte("after", recursive=True)
+    further = select(TrainingSet.training_set_id).join(after, before == after.c.training_set_id)
+    query = select(after.union(further).c.training_set_id).order_by(text("training_set_id DESC"))
+    successors = list(connection.execute(query).scalars())
+    left = {}
+    for each in (*successors, training_set_id):
+        name, size = _name_and_size(connection, each)
+        left[each] = size - len(retracted_members(connection, each))
+        if left[each] == size and each != training_set_id:
+            return f"The set {name} is the same without them."
+    begin = next((each for each, number in left.items() if number), None)
+    if begin is None:
+        return "Nothing would be left of the set without them."
+    return f"`{successor_command(_name_and_size(connection, begin)[0])}` makes the set without them."
+
+
+def _name_and_size(connection: Connection, training_set_id: int) -> tuple[str, int]:
+    own = TrainingSet.training_set_id == training_set_id
+    name, size = connection.execute(select(TrainingSet.name, TrainingSet.size).where(own)).one()
+    return name, size
 
 
 def successor_command(name: str) -> str:

@@ -9,16 +9,21 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from rebase_db.audit.report import audit
+from rebase_db.audit.rows import Row
+from rebase_db.audit.sources import concentration, mirrors
+from rebase_db.audit.subject import Item, RankedRow, Source, Subject
+from rebase_db.check.verdict import TaskFacts
 from rebase_db.errors import UnknownNameError
 from rebase_db.evaluate.benchmark_file import read_benchmark
 from rebase_db.evaluate.store import register_benchmark
+from rebase_db.task.checks import Checks
 from rebase_db.task.store import add_task
 from tests.audit.bazaar import LOST, TASK
 from tests.check.ground import new_ground
 from tests.schema.chain import add
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from sqlalchemy import Engine
@@ -77,8 +82,11 @@ def test_texts(findings: dict[str, Finding]) -> None:
     assert (findings["duplicates"].count, findings["duplicates"].numbers["verbatim_with_output"]) == (1, 1)
     assert findings["copied examples"].count == 1
     assert findings["copied examples"].samples[0].startswith("published:")
-    labels = findings["rare labels"]
-    assert labels.numbers == {"labels": {"glad": 57, "cross": 1, "calm": 0}, "no_label": 0, "rare": ["cross", "calm"]}
+    labels = findings["rare or missing labels"]
+    counts = {"glad": 57, "cross": 1, "calm": 0}
+    assert labels.numbers == {"labels": counts, "no_label": 0, "rare": ["cross"], "missing": ["calm"]}
+    assert (labels.count, labels.of) == (2, 3)
+    assert labels.says.endswith("0 end in no label. cross is rare. calm is missing.")
 
 
 def test_concentration(findings: dict[str, Finding]) -> None:
@@ -88,6 +96,28 @@ def test_concentration(findings: dict[str, Finding]) -> None:
     assert found.numbers["effective_datasets"] == pytest.approx(1.9, abs=0.05)
     assert set(found.numbers["licences"]) == {"MIT", "not stated"}
     assert "confidence" in found.sure
+
+
+def subject_of(items: Sequence[Item], ranking: Sequence[RankedRow]) -> Subject:
+    """Of rows 1 of dataset 1, whose licence is not stated."""
+    rows = {(1, 1): Row({}, bytes(32), erased=False)}
+    return Subject("t", "p", items, ranking, rows, {1: ("here", None)}, TaskFacts([], None), Checks(), None)
+
+
+def test_rows_that_are_not_in_the_database_are_said_to_be_none() -> None:
+    ranking = [RankedRow(1, "here", (1, 1)), RankedRow(2, "elsewhere", None), RankedRow(3, "elsewhere", None)]
+    found = concentration(subject_of([], ranking))
+    assert found.numbers["licences"] == {"not in the database": 2, "not stated": 1}
+    assert found.says.startswith("elsewhere is 67% of 3 ranked rows; 2 are not in the database. The 2 datasets")
+    assert not found.sure.startswith("exact")
+    assert concentration(subject_of([], ranking[:1])).sure.startswith("exact")
+    assert mirrors(subject_of([], ranking[:2])).says.endswith("and so not compared: 1 ranked row.")
+
+
+def test_a_faint_guess_is_a_finding_all_the_same() -> None:
+    item = Item(1, 1, "a", "b", [Source((1, 1), "text", 0.1)])
+    found = concentration(subject_of([item], []))
+    assert (found.count, found.of) == (1, 1)
 
 
 def test_contamination(findings: dict[str, Finding]) -> None:
@@ -156,6 +186,7 @@ def test_the_commands(invoke: Callable[..., Result], imported: Imported, tmp_pat
     again = invoke("import-rebase", str(imported.bazaar.folder), "--task", TASK.name)
     assert (again.exit_code, again.stdout.strip()) == (0, publication)
     assert "nothing is added" in again.stderr
+    assert "--ranking" in again.stderr
     assert f"retrieved{'/'}stalls__mood.csv" in again.stderr
     file = tmp_path / "own.jsonl"
     file.write_text('{"q": "The stall sells bread.", "a": "calm"}\n{"q": "", "a": "calm"}', encoding="utf-8")

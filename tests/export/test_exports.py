@@ -298,6 +298,8 @@ def test_a_model_is_asked_of_a_run(shelf: Shelf) -> None:
 
 def test_what_is_there_is_not_written_over(shelf: Shelf, tmp_path: Path) -> None:
     (tmp_path / "sources.jsonl").write_text("mine")
+    with pytest.raises(RebaseError, match="names nothing"):
+        exported(shelf, "croissant", "")
     with pytest.raises(RebaseError, match=r"sources\.jsonl is there already"):
         exported(shelf, "croissant", str(tmp_path))
     exported(shelf, "croissant", str(tmp_path), records=False)

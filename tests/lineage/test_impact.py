@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
+from cli.impact import _show
 from cli.main import app
 from rebase_db.errors import UnknownNameError
 from rebase_db.lineage.impact import Impact, impact
@@ -29,6 +30,9 @@ SCOPES = (
     "dataset:numbers", "dataset:letters", "licence:MIT", "licence:unknown", "row:numbers:default/train:1",
     "row:letters:default/train:0", "teacher:1", "prompt:1", "task:letters", "encoder:1", "retrieval:1",
 )  # fmt: skip
+
+
+NOTHING = Impact(0, 0, 0, 0, 0, None, 0, 0, 0, 0, 0, 0, 0, None, [], [], [])
 
 
 def counted(connection: Connection, reference: str) -> dict[str, Any]:
@@ -102,9 +106,19 @@ def test_rows_dataset_and_retraction_agree(grown: Connection) -> None:  # noqa: 
 
 
 def test_nothing_came_of_a_row_nobody_retrieved(grown: Connection) -> None:  # noqa: F811
-    assert impact(grown, Scope(rows=((10_000, 1),))) == Impact(
-        1, 0, 0, 0, 0, None, 0, 0, 0, 0, 0, 0, 0, None, [], [], []
-    )  # fmt: skip
+    assert impact(grown, Scope(rows=((10_000, 1),))) == replace(NOTHING, rows=1)
+
+
+def test_of_what_nothing_came_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    _show("teacher:2", NOTHING)
+    _show("row:a:0", replace(NOTHING, rows=1))
+    _show("teacher:3", replace(NOTHING, judged=2))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "teacher:2", "Nothing came of it.",
+        "row:a:0", "what count", "rows 1 0 of them retrieved for a task", "Nothing came of it.",
+        "teacher:3", "what count", "judged 2 examples, whoever made them",
+    ]  # fmt: skip
 
 
 def test_what_is_withdrawn_or_left_out_is_accepted_no_more(grown: Connection) -> None:  # noqa: F811

@@ -158,7 +158,7 @@ def test_what_the_audit_finds(report: Report) -> None:
     assert found["drift"].count == pytest.approx(2_374, abs=5)
     assert found["duplicates"].numbers == {"verbatim": 191, "verbatim_with_output": 25}
     assert found["copied examples"].count == 0
-    labels = found["rare labels"].numbers
+    labels = found["rare or missing labels"].numbers
     assert labels["labels"] == {"Entailment": 1_231, "Contradiction": 1_246, "Neutral": 470}
     assert labels["rare"] == ["Neutral"]
     sources = found["concentration"].numbers
@@ -247,7 +247,7 @@ def test_copies_of_the_prompt_in_all_tasks(real_data: Path) -> None:
         items = [Item(place, place, row["input"], row["output"]) for place, row in enumerate(rows, start=1)]
         subject = Subject("", "", items, [], {}, {}, TaskFacts(shown, None), Checks(), None)
         copied += next(one.count for one in checked(subject) if one.name == "copied examples")
-        found = repeats(subject).numbers
+        found = next(repeats(subject)).numbers
         verbatim += found["verbatim"]
         pairs += found["verbatim_with_output"]
     # 159 differ in case and punctuation alone, one in a space as well.

@@ -58,7 +58,11 @@ def test_a_preview_shows_what_the_command_then_says(shop: Shop, invoke: Callable
     datasets = json.loads(invoke("datasets", "--json").stdout)
     assert [one["name"] for one in datasets if one["withdrawn_by"] == 1] == ["tickets"]
     assert "withdrawn_by" in invoke("datasets").stdout
-    made = invoke("freeze", "--successor-of", "triage-first")
+    offered = "`rebase freeze --successor-of triage-first` makes the set without them."
+    assert offered in invoke("export", "set:triage-first", "--as", "prov").stderr
+    made = invoke("freeze", "--successor-of", "set:triage-first")
+    there = f"The set {made.stdout.strip()} is the same without them."
+    assert there in invoke("export", "set:triage-first", "--as", "prov").stderr
     assert "2 examples, 3 of triage-first left out" in made.stderr
     assert made.stdout.strip() in invoke("retract", "show", "1").stdout
     with pytest.raises(RetractionError, match="retracted already, by retraction 1"):
