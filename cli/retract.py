@@ -32,67 +32,47 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before erasin
 Number = Annotated[int, typer.Argument(metavar="ID", help="The retraction's number.")]
 
 
-@retract.command("dataset")
-def dataset(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The dataset's name.")],
-    reason: Reason,
-    by: By = None,
-    mirrors: Mirrors = False,
-    preview: Preview = False,
-    erase: Erase = False,
-    yes: Yes = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Withdraw a dataset: every row, and whatever might be loaded into it."""
-    _retract(_request("dataset", name, reason, by, mirrors=mirrors), preview, erase, yes, as_json)
+_KINDS = (
+    ("dataset", "NAME", "The dataset's name.", "a dataset: every row, and whatever might be loaded into it."),
+    ("row", "ROW", "The row as DATASET:CONFIG/SPLIT:INDEX.", "one row."),
+    (
+        "licence", "LICENCE", "As datasets state it; `unknown` for none stated.",
+        "every dataset that has a licence now.",
+    ),
+    (
+        "text", "TEXT", "The whole text of a cell; - reads standard input.",
+        "every row with a cell that is exactly this text. Only the text's SHA-256 is kept of it.",
+    ),
+)  # fmt: skip
+"""What can be withdrawn: the kind, what names it, and what that withdraws."""
 
 
-@retract.command("row")
-def row(
-    reference: Annotated[str, typer.Argument(metavar="ROW", help="The row as DATASET:CONFIG/SPLIT:INDEX.")],
-    reason: Reason,
-    by: By = None,
-    mirrors: Mirrors = False,
-    preview: Preview = False,
-    erase: Erase = False,
-    yes: Yes = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Withdraw one row."""
-    _retract(_request("row", reference, reason, by, mirrors=mirrors), preview, erase, yes, as_json)
+def _add(kind: str, metavar: str, names: str, withdraws: str) -> None:
+    """The command that withdraws a kind."""
+    named = typer.Argument(..., metavar=metavar, help=names)
+
+    @retract.command(kind, help=f"Withdraw {withdraws}")
+    def command(
+        *,
+        said: str = named,
+        reason: Reason,
+        by: By = None,
+        mirrors: Mirrors = False,
+        preview: Preview = False,
+        erase: Erase = False,
+        yes: Yes = False,
+        as_json: JsonOption = False,
+    ) -> None:
+        from rebase_db.retract.retraction import Request, this_user
+
+        if kind == "text" and said == "-":
+            # One line end is the shell's, not the text's.
+            said = sys.stdin.read().removesuffix("\n")
+        _retract(Request(kind, said, reason, by or this_user(), mirrors), preview, erase, yes, as_json)
 
 
-@retract.command("licence")
-def licence(
-    text: Annotated[str, typer.Argument(metavar="LICENCE", help="As datasets state it; `unknown` for none stated.")],
-    reason: Reason,
-    by: By = None,
-    mirrors: Mirrors = False,
-    preview: Preview = False,
-    erase: Erase = False,
-    yes: Yes = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Withdraw every dataset that has a licence now."""
-    _retract(_request("licence", text, reason, by, mirrors=mirrors), preview, erase, yes, as_json)
-
-
-@retract.command("text")
-def text(
-    words: Annotated[str, typer.Argument(metavar="TEXT", help="The whole text of a cell; - reads standard input.")],
-    reason: Reason,
-    by: By = None,
-    mirrors: Mirrors = False,
-    preview: Preview = False,
-    erase: Erase = False,
-    yes: Yes = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Withdraw every row with a cell that is exactly this text. Only the text's SHA-256 is kept of it."""
-    if words == "-":
-        # One line end is the shell's, not the text's.
-        words = sys.stdin.read().removesuffix("\n")
-    _retract(_request("text", words, reason, by, mirrors=mirrors), preview, erase, yes, as_json)
+for _kind in _KINDS:
+    _add(*_kind)
 
 
 @retract.command("undo")
@@ -162,12 +142,6 @@ def erase_(number: Number, yes: Yes = False, as_json: JsonOption = False) -> Non
     with engine.begin() as connection:
         report = empty(connection, number)
     _finish(engine, report, number, as_json)
-
-
-def _request(kind: str, said: str, reason: str, by: str | None, *, mirrors: bool) -> Request:
-    from rebase_db.retract.retraction import Request, this_user
-
-    return Request(kind, said, reason, by or this_user(), mirrors)
 
 
 def _retract(request: Request, preview: bool, erase: bool, yes: bool, as_json: bool) -> None:
