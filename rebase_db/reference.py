@@ -164,7 +164,7 @@ def _numbered(connection: Connection, reference: Reference) -> Node:
     asked = select(key).where(key == literal(number, BigInteger))
     if not 0 <= number <= _MOST or connection.execute(asked).first() is None:
         low, high = connection.execute(select(func.min(key), func.max(key))).one()
-        raise _nodecimal(reference.kind, reference.key, low, high)
+        raise _no_number(reference.kind, reference.key, low, high)
     return Node(reference, (number,))
 
 
@@ -191,7 +191,7 @@ def _load(connection: Connection, reference: Reference) -> Node:
     (dataset_id,) = _named(connection, Reference("dataset", name)).ids
     known = connection.execute(select(Ingest.ingest_id).where(Ingest.dataset_id == dataset_id)).scalars().all()
     if int(number) not in known:
-        raise _nodecimal("load", f"{number} of {name}", min(known, default=None), max(known, default=None))
+        raise _no_number("load", f"{number} of {name}", min(known, default=None), max(known, default=None))
     return Node(Reference("load", f"{name}:{int(number)}"), (int(dataset_id), int(number)))
 
 
@@ -226,7 +226,7 @@ def _row(connection: Connection, reference: Reference) -> Node:
     if not found:
         indexes = select(func.min(SourceRow.source_index), func.max(SourceRow.source_index)).where(of_split)
         low, high = connection.execute(indexes).one()
-        raise _nodecimal("row", f"{number} of {chosen.name} {chosen.split}", low, high)
+        raise _no_number("row", f"{number} of {chosen.name} {chosen.split}", low, high)
     row = next((each for each in found if load in {None, each.ingest_id}), None)
     if row is None:
         loads = ", ".join(str(each.ingest_id) for each in reversed(found))
@@ -249,7 +249,7 @@ def _no_split(connection: Connection, place: str, name: str, split: str) -> Unkn
     return UnknownNameError(f"There is no dataset {name or place!r}.", hint=hint)
 
 
-def _nodecimal(what: str, number: str, low: int | None, high: int | None) -> UnknownNameError:
+def _no_number(what: str, number: str, low: int | None, high: int | None) -> UnknownNameError:
     if low is None or high is None:
         known = "There is none yet."
     elif low == high:

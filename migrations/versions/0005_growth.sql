@@ -178,8 +178,8 @@ DROP FUNCTION seal_retrieval();
 ALTER TABLE retrieval ADD COLUMN weights double precision[];
 ALTER TABLE retrieval ADD COLUMN max_share double precision;
 ALTER TABLE retrieval ADD COLUMN loads_seen integer;
-ALTER TABLE retrieval ADD CONSTRAINT retrieval_weights_check CHECK (weights IS NULL OR cardinality(weights) = 3 AND 0 <= ALL (weights) AND 0 < ANY (weights) AND scoring = 'average-score');
 ALTER TABLE retrieval ADD CONSTRAINT retrieval_max_share_check CHECK (max_share > 0 AND max_share < 1);
+ALTER TABLE retrieval ADD CONSTRAINT retrieval_weights_check CHECK (weights IS NULL OR cardinality(weights) = 3 AND 0 <= ALL (weights) AND 0 < ANY (weights) AND scoring = 'average-score');
 UPDATE retrieval SET seal = sha256(record_send(ROW(retrieval_id, task_version_id, encoder_id, top_n, scoring, mirrors, weights, max_share, created_at, rows_scored, rows_entered, rows_kept, rows_displaced, mirrors_left_out, cutoff_score, retractions_seen, loads_seen)));
 CREATE TRIGGER retrieval_no_update BEFORE UPDATE OF retrieval_id, task_version_id, encoder_id, top_n, scoring, mirrors, weights, max_share, created_at, seal ON retrieval FOR EACH ROW EXECUTE FUNCTION refuse_provenance_change();
 CREATE TRIGGER retrieval_once BEFORE UPDATE OF rows_scored, rows_entered, rows_kept, rows_displaced, mirrors_left_out, cutoff_score, retractions_seen, loads_seen ON retrieval FOR EACH ROW WHEN (OLD.rows_scored IS NOT NULL AND NEW.rows_scored IS DISTINCT FROM OLD.rows_scored OR OLD.rows_entered IS NOT NULL AND NEW.rows_entered IS DISTINCT FROM OLD.rows_entered OR OLD.rows_kept IS NOT NULL AND NEW.rows_kept IS DISTINCT FROM OLD.rows_kept OR OLD.rows_displaced IS NOT NULL AND NEW.rows_displaced IS DISTINCT FROM OLD.rows_displaced OR OLD.mirrors_left_out IS NOT NULL AND NEW.mirrors_left_out IS DISTINCT FROM OLD.mirrors_left_out OR OLD.cutoff_score IS NOT NULL AND NEW.cutoff_score IS DISTINCT FROM OLD.cutoff_score OR OLD.retractions_seen IS NOT NULL AND NEW.retractions_seen IS DISTINCT FROM OLD.retractions_seen OR OLD.loads_seen IS NOT NULL AND NEW.loads_seen IS DISTINCT FROM OLD.loads_seen) EXECUTE FUNCTION refuse_provenance_change();
@@ -225,5 +225,9 @@ CREATE TRIGGER training_run_seal BEFORE INSERT OR UPDATE OF environment, artifac
 -- What is counted of calls, in the index.
 ALTER TABLE generation DROP CONSTRAINT generation_link_id_attempt_key;
 ALTER TABLE generation ADD CONSTRAINT generation_link_id_attempt_key UNIQUE (link_id, attempt) INCLUDE (outcome, reused_from, cost);
+
+-- What a judge said, by teacher and by prompt.
+CREATE INDEX judgement_prompt_id_idx ON judgement (prompt_id);
+CREATE INDEX judgement_teacher_id_idx ON judgement (teacher_id);
 SET CONSTRAINTS ALL IMMEDIATE;
 DROP SCHEMA lineage CASCADE;

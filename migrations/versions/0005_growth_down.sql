@@ -108,6 +108,8 @@ END $$;
 CREATE TRIGGER training_run_seal BEFORE INSERT OR UPDATE OF environment, artifact_path, artifact_hash ON training_run FOR EACH ROW EXECUTE FUNCTION seal_training_run();
 ALTER TABLE generation DROP CONSTRAINT generation_link_id_attempt_key;
 ALTER TABLE generation ADD CONSTRAINT generation_link_id_attempt_key UNIQUE (link_id, attempt);
+DROP INDEX judgement_prompt_id_idx;
+DROP INDEX judgement_teacher_id_idx;
 DROP TABLE training_set_mix;
 DROP FUNCTION seal_training_set_mix();
 DROP TABLE retrieval_dataset;
