@@ -60,10 +60,11 @@ def preview(engine: Engine, file: TaskFile, lane: Lane, examples: list[CurrentEx
     compare(engine, made)
     decided = {each.example_id: keeps_out(made.newest[each.example_id], made.definitions) for each in examples}
     # Nobody is asked about an example that another check keeps out.
-    unsaid = {
-        name: sum(not made.fails(each, frozenset({name})) for each in found) for name, found in silent.items() if found
-    }
-    return Preview({example_id: name for example_id, name in decided.items() if name is not None}, unsaid)
+    unsaid = {name: sum(not made.fails(each, frozenset({name})) for each in found) for name, found in silent.items()}
+    return Preview(
+        {example_id: name for example_id, name in decided.items() if name is not None},
+        {name: number for name, number in unsaid.items() if number},
+    )
 
 
 def _by_models(engine: Engine, made: Pass) -> Iterator[tuple[CheckDefinition, Callable[[float], bool]]]:

@@ -39,7 +39,7 @@ def states(stated: str | None, licences: Iterable[str]) -> bool:
 
 def plain_weights(weights: Weights | None) -> list[float] | None:
     """Weights as they are stored: equal ones are none."""
-    return None if weights is None or len(set(weights)) == 1 else list(weights)
+    return None if weights is None or len(set(weights)) == 1 else [float(weight) for weight in weights]
 
 
 def plain_share(max_share: float | None) -> float | None:

@@ -30,7 +30,8 @@ def with_cuts(file: TaskFile, cuts: Sequence[str]) -> TaskFile:
         check, dot, key = place.partition(".")
         if not (check and dot and key and equals and value.strip()):
             raise TaskError(f"{cut!r} sets nothing of a check.", hint="Write it as near_duplicate.similarity=0.7.")
-        checks[check][_known(file, checks, check, key)] = yaml.safe_load(value)
+        _require_known(file, checks, check, key)
+        checks[check][key] = yaml.safe_load(value)
     try:
         changed = Checks.model_validate(checks)
     except ValidationError as error:
@@ -40,7 +41,7 @@ def with_cuts(file: TaskFile, cuts: Sequence[str]) -> TaskFile:
     return file.model_copy(update={"checks": changed})
 
 
-def _known(file: TaskFile, checks: dict[str, Any], check: str, key: str) -> str:
+def _require_known(file: TaskFile, checks: dict[str, Any], check: str, key: str) -> None:
     if check not in checks:
         raise TaskError(f"There is no check {check!r}.", hint=did_you_mean(check, list(checks)))
     if checks[check] is None:
@@ -51,7 +52,6 @@ def _known(file: TaskFile, checks: dict[str, Any], check: str, key: str) -> str:
     keys = [name for name in checks[check] if name != "model"]
     if key not in keys:
         raise TaskError(f"The check {check} has no setting {key!r}.", hint=did_you_mean(key, keys))
-    return key
 
 
 def refuse_to_apply(file: TaskFile, changed: TaskFile) -> None:
