@@ -31,7 +31,12 @@ def with_cuts(file: TaskFile, cuts: Sequence[str]) -> TaskFile:
         if not (check and dot and key and equals and value.strip()):
             raise TaskError(f"{cut!r} sets nothing of a check.", hint="Write it as near_duplicate.similarity=0.7.")
         _require_known(file, checks, check, key)
-        checks[check][key] = yaml.safe_load(value)
+        try:
+            checks[check][key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise TaskError(
+                f"{value!r} is no value that {place} can have.", hint="Write it as in a task file."
+            ) from None
     try:
         changed = Checks.model_validate(checks)
     except ValidationError as error:

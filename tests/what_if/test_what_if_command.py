@@ -153,6 +153,7 @@ def test_it_says_it_at_80_columns(shop: Shop) -> None:
         (["--check", "near_dupe.similarity=0.7"], "no check 'near_dupe'", "near_duplicate"),
         (["--check", "near_duplicate.simlarity=0.7"], "no setting 'simlarity'", "similarity"),
         (["--check", "judge.points=4"], "has no judge", "Add one"),
+        (["--check", "language.languages=[en"], "no value that language.languages can have", "task file"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_in_words(shop: Shop, options: list[str], words: str, hint: str) -> None:
