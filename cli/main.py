@@ -23,6 +23,7 @@ from cli import (
     status,
     task,
     verify,
+    what_if,
     work,
 )
 
@@ -70,6 +71,7 @@ run.add_to(app)
 corpus.add_to(app)
 task.add_to(app)
 stages.add_to(app)
+what_if.add_to(app)
 spending.add_to(app)
 checks.add_to(app)
 stages.add_later_to(app)

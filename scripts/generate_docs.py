@@ -266,6 +266,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "task": task_file.TaskFile,
     "example": task_file.Example,
     "retrieve": task_file.Retrieve,
+    "weights": task_file.Weights,
     "template-teacher": teachers.TemplateTeacherSpec,
     "rule": teachers.TemplateRule,
     "openai-teacher": teachers.OpenAITeacherSpec,

@@ -191,6 +191,9 @@ class Pipeline:
             scoring=asked.scoring,
             mirrors=asked.mirrors,
             exclude_datasets=asked.exclude_datasets,
+            exclude_licences=asked.exclude_licences,
+            weights=asked.weights.as_tuple(),
+            max_share=asked.max_share,
         )
 
     def transform(self, task: StoredTask) -> dict[str, int]:

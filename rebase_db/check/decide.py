@@ -47,11 +47,8 @@ def decide(
     failing: dict[str, list[int]] = defaultdict(list)
     still_failing: dict[str, list[int]] = defaultdict(list)
     passing: list[int] = []
-    # One that repeats another and is no good itself is out for the latter: so it knocks out nothing.
-    in_order = sorted(checks, key=lambda name: name in COMPARING)
     for example in examples:
-        found = results.get(example.example_id, {})
-        failed = next((name for name in in_order if name in found and found[name].verdict == "fail"), None)
+        failed = keeps_out(results.get(example.example_id, {}), checks)
         if failed is not None and example.state != "rejected":
             failing[failed].append(example.link_id)
         elif failed is not None and example.kept_out_by != failed:
@@ -84,6 +81,13 @@ def decide(
         connection.execute(task.where(TaskVersion.task_version_id == task_version_id).values(exhausted_at=None))
         wake(connection)
     return Decided(kept_out, let_in)
+
+
+def keeps_out(found: Mapping[str, NewestResult], checks: Collection[str]) -> str | None:
+    """The check that keeps an example out by what checks said last; `checks` are the names of those that count."""
+    # One that repeats another and is no good itself is out for the latter: so it knocks out nothing.
+    in_order = sorted(checks, key=lambda name: name in COMPARING)
+    return next((name for name in in_order if name in found and found[name].verdict == "fail"), None)
 
 
 def _error(check: str) -> str:

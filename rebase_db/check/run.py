@@ -106,10 +106,10 @@ def _pass(engine: Engine, worker_id: int, made: Pass, tools: Tools) -> Checked:
     if judge is not None:
         # From the start: what it keeps out since an earlier pass is to stay out while others are compared.
         made.without(judge_definition(judge))
-    _check_singly(engine, made)
-    _look_for_benchmarks(engine, made)
+    check_singly(engine, made)
+    look_for_benchmarks(engine, made)
     compare_with_benchmarks(engine, made, tools.encoder)
-    _compare(engine, made)
+    compare(engine, made)
     checked = _keep(engine, made)
     judged, taken = judge is not None, set[int]()
     while judge is not None and judged:
@@ -117,7 +117,7 @@ def _pass(engine: Engine, worker_id: int, made: Pass, tools: Tools) -> Checked:
             judged = judge_examples(engine, worker_id, made, judge, tools, taken)
         finally:
             # A copy of an example that the judge keeps out stands for itself, and wants its own judgement.
-            _compare(engine, made)
+            compare(engine, made)
             checked = _keep(engine, made, checked.decided)
     return checked
 
@@ -166,7 +166,8 @@ def _one_at_a_time(engine: Engine, lane: Lane, tools: Tools) -> Iterator[bool]:
             connection.execute(select(func.pg_advisory_unlock(LOCK, lane[0])))
 
 
-def _check_singly(engine: Engine, made: Pass) -> None:
+def check_singly(engine: Engine, made: Pass) -> None:
+    """Apply the checks of single examples where they were not made."""
     checker = ExampleChecker(made.file)
     missing: dict[int, list[str]] = defaultdict(list)
     for definition in checker.definitions:
@@ -183,7 +184,8 @@ def _check_singly(engine: Engine, made: Pass) -> None:
                 made.add(result.check, each.example_id, result.finding)
 
 
-def _compare(engine: Engine, made: Pass) -> None:
+def compare(engine: Engine, made: Pass) -> None:
+    """Compare examples with each other and with those of other tasks."""
     checks = made.file.checks
     # First, because what it keeps out is not compared with others.
     if checks.duplicate_elsewhere.action != "off":
@@ -215,7 +217,8 @@ def _compare_all(
         made.add(definition, example_id, finding)
 
 
-def _look_for_benchmarks(engine: Engine, made: Pass) -> None:
+def look_for_benchmarks(engine: Engine, made: Pass) -> None:
+    """Look for registered benchmarks in examples and their rows, where that was not done."""
     checks = made.file.checks
     with engine.connect() as connection:
         benchmarks = list(registered(connection))

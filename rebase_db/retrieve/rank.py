@@ -1,4 +1,7 @@
-"""From part scores to a ranking: the scorings of the method, ties, exclusions and mirrors. Pure arithmetic."""
+"""From part scores to a ranking: the scorings of the method, weights, ties, exclusions, mirrors and caps on datasets.
+
+Pure arithmetic. `lineage.what_if` does the same in SQL, to the bit.
+"""
 
 from __future__ import annotations
 
@@ -56,33 +59,88 @@ class Ranking:
     mirrors: NDArray[np.int64]
 
 
-def rank_rows(rows: Candidates, *, top_n: int, scoring: str, excluded: AbstractSet[int], drop_mirrors: bool) -> Ranking:
+Weights = tuple[float, float, float]
+"""Of the input, the output and the dataset score; not all zero."""
+
+AVERAGE_SCORE = "average-score"
+_ALMOST = 1e-9
+
+
+def rank_rows(
+    rows: Candidates,
+    *,
+    top_n: int,
+    scoring: str,
+    excluded: AbstractSet[int],
+    drop_mirrors: bool,
+    weights: Weights | None = None,
+    max_share: float | None = None,
+) -> Ranking:
     """Rank all rows but those of excluded datasets and keep the best `top_n`.
 
-    `average-score` is the mean of the three part scores (method, step 2). `average-rank` and `max-rank` rank rows by
-    input score and by output score, equal scores sharing the better rank, and take the mean or the worse of the two; as
-    in the authors' code the dataset score has no part in them. Ties go to the better average score, then to the lower
-    dataset and row id, so a ranking is the same whatever order the rows were scored in.
+    `average-score` is the mean of the three part scores (method, step 2), with `weights` their weighted mean.
+    `average-rank` and `max-rank` rank rows by input score and by output score, equal scores sharing the better rank,
+    and take the mean or the worse of the two; as in the authors' code the dataset score has no part in them, and nor
+    have weights. Ties go to the better mean of the three part scores, then to the lower dataset and row id, so a
+    ranking is the same whatever order the rows were scored in.
 
-    With `drop_mirrors`, of rows with equal content only the best ranked stays in.
+    With `drop_mirrors`, of rows with equal content only the best ranked stays in. With `max_share`, of what is left
+    then only the `most_of_one` best of each dataset stay in, and others move up; where they are too few, the ranking
+    has fewer than `top_n` rows.
     """
     pool = np.flatnonzero(~np.isin(rows.dataset_ids, list(excluded))) if excluded else np.arange(len(rows.row_ids))
-    average = (rows.input_scores[pool].astype(np.float64) + rows.output_scores[pool] + rows.dataset_scores[pool]) / 3
-    if scoring == "average-score":
-        score, order_by = average, -average
+    inputs, outputs = rows.input_scores[pool].astype(np.float64), rows.output_scores[pool].astype(np.float64)
+    datasets = rows.dataset_scores[pool].astype(np.float64)
+    average = (inputs + outputs + datasets) / 3
+    if scoring == AVERAGE_SCORE:
+        score = average if weights is None else _weighted(weights, inputs, outputs, datasets)
+        order_by = -score
     else:
         ranks = np.stack([_ranks(rows.input_scores[pool]), _ranks(rows.output_scores[pool])]).astype(np.float64)
         score = ranks.mean(axis=0) if scoring == "average-rank" else ranks.max(axis=0)
         order_by = score
-    groups = rows.mirror_groups[pool] if drop_mirrors else None
-    # Enough of the best to fill the cut even if everything that repeats falls out.
-    spare = 0 if groups is None else int(np.count_nonzero(groups))
-    best = _best(order_by, top_n + spare)
+    groups = rows.mirror_groups[pool] if drop_mirrors else np.full(len(pool), NO_MIRROR)
+    # Enough of the best to fill the cut even if everything that repeats falls out; with a cap any may be wanted.
+    enough = top_n + int(np.count_nonzero(groups)) if max_share is None else len(pool)
+    best = _best(order_by, enough)
     # Candidates come in id order and lexsort is stable, so ids break what ties are left.
     best = best[np.lexsort((-average[best], order_by[best]))]
-    kept, mirrors = (best, np.empty((0, 2), np.int64)) if groups is None else _drop_mirrors(best, groups[best], top_n)
-    kept = kept[:top_n]
+    repeats, firsts = _repeats(groups[best])
+    stays = np.ones(len(best), bool)
+    stays[repeats] = False
+    if max_share is not None:
+        left = np.flatnonzero(stays)
+        stays[left] = _places_within(rows.dataset_ids[pool][best[left]]) < most_of_one(max_share, top_n)
+    chosen = np.flatnonzero(stays)[:top_n]
+    # Of the mirrors those that are passed over on the way down, for a row that has its place.
+    last = chosen[-1] if len(chosen) == top_n else len(best)
+    passed = (repeats < last) & np.isin(firsts, chosen)
+    mirrors = np.stack([best[repeats[passed]], best[firsts[passed]]], axis=1)
+    kept = best[chosen]
     return Ranking(pool[kept], score[kept], pool[mirrors])
+
+
+def most_of_one(max_share: float, top_n: int) -> int:
+    """How many rows of a ranking one dataset may have: the share of `top_n`, rounded down, but at least one."""
+    # 0.29 of 100 is 28.999999999999996 in floating point.
+    return max(1, int(max_share * top_n + _ALMOST))
+
+
+def _weighted(
+    weights: Weights, inputs: NDArray[np.float64], outputs: NDArray[np.float64], datasets: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    of_input, of_output, of_dataset = weights
+    # In this order everywhere: the sums of three doubles depend on it.
+    return (of_input * inputs + of_output * outputs + of_dataset * datasets) / (of_input + of_output + of_dataset)
+
+
+def _places_within(dataset_ids: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Of each element how many equal ones come before it."""
+    order = np.argsort(dataset_ids, kind="stable")
+    _, starts, counts = np.unique(dataset_ids[order], return_index=True, return_counts=True)
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order)) - np.repeat(starts, counts)
+    return places
 
 
 def _ranks(scores: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -99,18 +157,10 @@ def _best(order_by: NDArray[np.float64], count: int) -> NDArray[np.int64]:
     return np.flatnonzero(order_by <= limit)
 
 
-def _drop_mirrors(
-    best: NDArray[np.int64], groups: NDArray[np.int64], top_n: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Keep the first row of every group; also (passed over, kept) for the others met on the way to `top_n` rows."""
-    order = np.arange(len(best))
-    grouped = order[groups != NO_MIRROR]
+def _repeats(groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions of those that are not the first of their group, and of the first of each one's group."""
+    grouped = np.flatnonzero(groups != NO_MIRROR)
     _, first, inverse = np.unique(groups[grouped], return_index=True, return_inverse=True)
-    kept_of = grouped[first][inverse]
-    repeats = grouped != kept_of
-    keep = np.ones(len(best), bool)
-    keep[grouped[repeats]] = False
-    kept = np.flatnonzero(keep)
-    if len(kept) >= top_n:
-        repeats &= grouped < kept[top_n - 1]
-    return best[kept], np.stack([best[grouped[repeats]], best[kept_of[repeats]]], axis=1)
+    first_of = grouped[first][inverse]
+    repeats = grouped != first_of
+    return grouped[repeats], first_of[repeats]

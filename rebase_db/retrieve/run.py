@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,11 +13,12 @@ from rebase_db.errors import RebaseError
 from rebase_db.faults import FaultPoint, reach
 from rebase_db.retract.lock import changes_so_far, hold_still
 from rebase_db.retrieve.corpus import require_embedded, retracted_rows
+from rebase_db.retrieve.options import datasets_named, plain_share, plain_weights
 from rebase_db.retrieve.query_vectors import ensure_query_vectors
-from rebase_db.retrieve.rank import Candidates, rank_rows
+from rebase_db.retrieve.rank import AVERAGE_SCORE, Candidates, rank_rows
 from rebase_db.retrieve.score import score_corpus
 from rebase_db.retrieve.write import lock_task, merge_links, write_scores
-from rebase_db.schema import Dataset, Retrieval, RetrievalExclusion
+from rebase_db.schema import Retrieval, RetrievalExclusion
 from rebase_db.sql import named
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from rebase_db.embed.encoder import Encoder
     from rebase_db.retrieve.query_vectors import QueryVectors
-    from rebase_db.retrieve.rank import Ranking
+    from rebase_db.retrieve.rank import Ranking, Weights
     from rebase_db.retrieve.score import DatasetScores
 
 SCORE_BYTES_A_PASS = 512 << 20
@@ -48,6 +48,8 @@ class Request:
     scoring: str
     mirrors: str
     excluded: frozenset[int]
+    weights: Weights | None = None
+    max_share: float | None = None
 
 
 def request_retrieval(
@@ -59,14 +61,18 @@ def request_retrieval(
     scoring: str,
     mirrors: str,
     exclude_datasets: Iterable[str],
+    exclude_licences: Iterable[str] = (),
+    weights: Weights | None = None,
+    max_share: float | None = None,
 ) -> int:
     """Ask for a retrieval, unless the newest one asked the same and has seen the corpus as it is; its id.
 
-    `exclude_datasets` are globs on dataset names.
+    `exclude_datasets` are globs on dataset names, `exclude_licences` duties or licences. Weights that are all equal are
+    none, like those of a scoring that uses none, and so is a share of 1.
     """
-    globs = list(exclude_datasets)
-    datasets = connection.execute(select(Dataset.dataset_id, Dataset.name)).all() if globs else []
-    excluded = [dataset_id for dataset_id, name in datasets if any(fnmatchcase(name, glob) for glob in globs)]
+    excluded = datasets_named(connection, exclude_datasets, exclude_licences)
+    used = plain_weights(weights) if scoring == AVERAGE_SCORE else None
+    options = {"weights": used, "max_share": plain_share(max_share)}
     current = connection.execute(
         text(named("current_retrieval")),
         {
@@ -76,6 +82,7 @@ def request_retrieval(
             "scoring": scoring,
             "mirrors": mirrors,
             "excluded": sorted(excluded),
+            **options,
         },
     ).scalar_one_or_none()
     if current is not None:
@@ -89,6 +96,7 @@ def request_retrieval(
             scoring=scoring,
             mirrors=mirrors,
             state="waiting",
+            **options,
         )
         .returning(Retrieval.retrieval_id)
     ).scalar_one()
@@ -117,11 +125,26 @@ def read_requests(connection: Connection, retrieval_ids: Sequence[int]) -> list[
             Retrieval.top_n,
             Retrieval.scoring,
             Retrieval.mirrors,
+            Retrieval.weights,
+            Retrieval.max_share,
         )
         .where(Retrieval.retrieval_id.in_(retrieval_ids))
         .order_by(Retrieval.retrieval_id)
     )
-    return [Request(*row, frozenset(excluded.get(row.retrieval_id, ()))) for row in rows]
+    return [
+        Request(
+            retrieval_id=row.retrieval_id,
+            task_version_id=row.task_version_id,
+            encoder_id=row.encoder_id,
+            top_n=row.top_n,
+            scoring=row.scoring,
+            mirrors=row.mirrors,
+            excluded=frozenset(excluded.get(row.retrieval_id, ())),
+            weights=None if row.weights is None else (row.weights[0], row.weights[1], row.weights[2]),
+            max_share=row.max_share,
+        )
+        for row in rows
+    ]
 
 
 def retrieval_counts(connection: Connection, retrieval_id: int) -> dict[str, int]:
@@ -248,6 +271,8 @@ def _rank(request: Request, rows: Candidates) -> Ranking:
         scoring=request.scoring,
         excluded=request.excluded,
         drop_mirrors=request.mirrors == "first",
+        weights=request.weights,
+        max_share=request.max_share,
     )
 
 

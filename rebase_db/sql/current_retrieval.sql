@@ -12,6 +12,8 @@ WHERE
     newest.top_n = :top_n
     AND newest.scoring = :scoring
     AND newest.mirrors = :mirrors
+    AND newest.weights IS NOT DISTINCT FROM cast(:weights AS double precision[])
+    AND newest.max_share IS NOT DISTINCT FROM cast(:max_share AS double precision)
     AND ARRAY(
         SELECT dataset_id FROM retrieval_exclusion WHERE retrieval_id = newest.retrieval_id ORDER BY dataset_id
     ) = cast(:excluded AS integer[])

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from rebase_db.errors import did_you_mean
 from rebase_db.task.checks import Checks
 from rebase_db.task.labels import final_label
-from rebase_db.task.licences import Licences
-from rebase_db.task.strict import StorableText, Strict, Text, fault_at, raise_faults
+from rebase_db.task.licences import LicenceName, Licences
+from rebase_db.task.strict import StorableText, Strict, Text, fault, fault_at, raise_faults
 from rebase_db.task.teachers import TeacherSpec, TemplateTeacherSpec
 
 _NAME = r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*$"
@@ -25,18 +25,48 @@ class Example(Strict):
     output: Text
 
 
+MOST_WEIGHT = 1000
+
+
+class Weights(Strict):
+    """How much each part score counts in the mean of the three; only their proportion matters."""
+
+    input: float = Field(default=1, ge=0, le=MOST_WEIGHT)
+    output: float = Field(default=1, ge=0, le=MOST_WEIGHT)
+    dataset: float = Field(default=1, ge=0, le=MOST_WEIGHT)
+
+    @model_validator(mode="after")
+    def _something_counts(self) -> Self:
+        if not any(self.as_tuple()):
+            raise fault("are all zero, so nothing would count")
+        return self
+
+    def as_tuple(self) -> tuple[float, float, float]:
+        """The weights of input, output and dataset score."""
+        return self.input, self.output, self.dataset
+
+
 class Retrieve(Strict):
     """How source rows are found; see rebase_db.retrieve for the scorings.
 
     `exclude_datasets` are globs on dataset names. Of rows with equal content in several datasets `mirrors: first` keeps
-    one, `all` keeps all.
+    one, `all` keeps all. `max_share` is the largest share of `top_n` that one dataset may have.
     """
 
     encoder: Text = DEFAULT_ENCODER
     top_n: int = Field(default=3000, ge=1)
     scoring: Literal["average-score", "average-rank", "max-rank"] = "average-score"
+    weights: Weights = Weights()
     exclude_datasets: tuple[Text, ...] = ()
+    exclude_licences: tuple[LicenceName, ...] = ()
     mirrors: Literal["first", "all"] = "first"
+    max_share: float = Field(default=1, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _weights_count(self) -> Self:
+        if self.scoring != "average-score" and len(set(self.weights.as_tuple())) > 1:
+            raise fault(f"has weights, which scoring {self.scoring} does not use: leave one of the two out")
+        return self
 
 
 class Student(Strict):

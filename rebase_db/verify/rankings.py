@@ -95,7 +95,7 @@ WHERE
             retrieval.task_version_id = link.task_version_id
             AND retrieval.encoder_id = link.encoder_id
             AND retrieval.state = 'done'
-            AND retrieval.scoring <> 'average-score'
+            AND (retrieval.scoring <> 'average-score' OR retrieval.weights IS NOT NULL)
     )
 UNION ALL
 SELECT
@@ -152,6 +152,8 @@ def _check_ranking(connection: Connection, request: Request, groups: dict[int, N
         scoring=request.scoring,
         excluded=request.excluded,
         drop_mirrors=request.mirrors == "first",
+        weights=request.weights,
+        max_share=request.max_share,
     )
     yield from _check_counts(connection, key, len(scored.row_ids), ranking)
     yield from _check_links(connection, lane, request, rows, ranking)

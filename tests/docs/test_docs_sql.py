@@ -31,7 +31,6 @@ PARAMETERS: dict[str, Any] = {
     "example": 3,
     "link": 5,
     "publication": "triage-paper",
-    "cap": 2,
     "top_n": 4,
 }
 OTHERS: dict[str, dict[str, Any]] = {
@@ -205,6 +204,10 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
         (1, "row", "chats:default/later:1", "its writer asked for it", "support", 1, False),
     ],
     "Which sets have members that are retracted by now?": [("triage-second", 1, 6, None)],
+    "What enters, leaves and stays, dataset by dataset": [
+        ("chats", 0, 4, 0, 0),
+        ("tickets", 2, 0, 2, 1),
+    ],
 }
 COMPUTED = {
     "The ranking as it stands",

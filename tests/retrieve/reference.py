@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +42,11 @@ class ScoredRow:
     def average(self) -> float:
         return (self.input_score + self.output_score + self.dataset_score) / 3
 
+    def weighted(self, weights: tuple[float, float, float]) -> float:
+        parts = (self.input_score, self.output_score, self.dataset_score)
+        first, second, third = (weight * part for weight, part in zip(weights, parts, strict=True))
+        return (first + second + third) / (weights[0] + weights[1] + weights[2])
+
 
 @dataclass(frozen=True)
 class Ranked:
@@ -49,16 +57,27 @@ class Ranked:
 
 
 def rank(
-    rows: Sequence[ScoredRow], *, top_n: int, scoring: str, excluded: Collection[int], drop_mirrors: bool
+    rows: Sequence[ScoredRow],
+    *,
+    top_n: int,
+    scoring: str,
+    excluded: Collection[int],
+    drop_mirrors: bool,
+    weights: tuple[float, float, float] | None = None,
+    max_share: float | None = None,
 ) -> Ranked:
-    """Sort all rows by score, average score and ids, and walk down until `top_n` are chosen."""
+    """Sort all rows by score, average score and ids, and walk down until `top_n` are chosen.
+
+    A row that repeats one above it is passed over, also where that one found its dataset full.
+    """
+    most = top_n if max_share is None else max(1, math.floor(Fraction(str(max_share)) * top_n))
     pool = [row for row in rows if row.dataset_id not in excluded]
     score: dict[tuple[int, int], float] = {}
     for row in pool:
         by_input = 1 + sum(other.input_score > row.input_score for other in pool)
         by_output = 1 + sum(other.output_score > row.output_score for other in pool)
         score[row.key] = {
-            "average-score": row.average,
+            "average-score": row.average if weights is None else row.weighted(weights),
             "average-rank": (by_input + by_output) / 2,
             "max-rank": float(max(by_input, by_output)),
         }[scoring]
@@ -66,15 +85,20 @@ def rank(
     chosen: list[tuple[ScoredRow, float]] = []
     mirrors: list[tuple[ScoredRow, ScoredRow]] = []
     by_content: dict[object, ScoredRow] = {}
+    taken: Counter[int] = Counter()
     for row in sorted(pool, key=lambda row: (higher_is_better * score[row.key], -row.average, row.key)):
         if len(chosen) == top_n:
             break
         if drop_mirrors and row.content in by_content:
             mirrors.append((row, by_content[row.content]))
-        else:
-            by_content[row.content] = row
+            continue
+        by_content[row.content] = row
+        if taken[row.dataset_id] < most:
+            taken[row.dataset_id] += 1
             chosen.append((row, score[row.key]))
-    return Ranked(chosen, mirrors)
+    # What repeats a row that has no place itself is no mirror of the ranking.
+    kept = {row.key for row, _ in chosen}
+    return Ranked(chosen, [(row, of) for row, of in mirrors if of.key in kept])
 
 
 _CELLS = """

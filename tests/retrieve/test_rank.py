@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -50,12 +51,31 @@ def candidates(rows: Sequence[ScoredRow]) -> Candidates:
     )
 
 
-@settings(max_examples=500, deadline=None)
-@given(corpora(), st.integers(1, 60), st.sampled_from(SCORINGS), st.sets(st.integers(1, 9), max_size=3), st.booleans())
-def test_any_corpus(rows: list[ScoredRow], top_n: int, scoring: str, excluded: set[int], drop_mirrors: bool) -> None:
-    options = {"top_n": top_n, "scoring": scoring, "excluded": excluded, "drop_mirrors": drop_mirrors}
-    expected = reference.rank(rows, **options)  # type: ignore[arg-type]
-    found = rank_rows(candidates(rows), **options)  # type: ignore[arg-type]
+# Shares whose products with whole numbers are whole in decimals and not in floating point among them.
+shares = st.sampled_from([0.07, 0.1, 0.14, 0.2, 0.28, 0.29, 0.3, 0.5, 0.57, 0.58, 0.9, 0.99])
+weight = st.sampled_from([0.0, 0.0, 0.5, 1.0, 2.0]) | st.floats(0.001, 1000)
+weights = st.tuples(weight, weight, weight).filter(any)
+
+
+@st.composite
+def options(draw: st.DrawFn) -> dict[str, Any]:
+    """Whatever a ranking may be asked for."""
+    scoring = draw(st.sampled_from(SCORINGS))
+    return {
+        "top_n": draw(st.integers(1, 60) | st.sampled_from([100])),
+        "scoring": scoring,
+        "excluded": draw(st.sets(st.integers(1, 9), max_size=3)),
+        "drop_mirrors": draw(st.booleans()),
+        "weights": draw(st.none() | weights) if scoring == "average-score" else None,
+        "max_share": draw(st.none() | shares),
+    }
+
+
+@settings(max_examples=1000, deadline=None)
+@given(corpora(), options())
+def test_any_corpus(rows: list[ScoredRow], asked: dict[str, Any]) -> None:
+    expected = reference.rank(rows, **asked)
+    found = rank_rows(candidates(rows), **asked)
     assert [rows[place].key for place in found.chosen] == [row.key for row, _ in expected.chosen]
     assert found.scores.tolist() == [score for _, score in expected.chosen]
     pairs = sorted((rows[left].key, rows[kept].key) for left, kept in found.mirrors)
@@ -110,3 +130,42 @@ def test_mirrors_passed_over_on_the_way_are_named_and_those_below_the_cut_are_no
         found = rank_rows(candidates(rows), top_n=top_n, scoring="max-rank", excluded=set(), drop_mirrors=True)
         assert found.chosen.tolist() == chosen
         assert sorted(found.mirrors.tolist()) == mirrors
+
+
+def test_weights_count_as_much_as_they_say_and_ties_go_to_the_plain_mean() -> None:
+    rows = rows_of((1, 1, 0.5, 0.75, 0.0), (1, 2, 0.5, 0.25, 0.0), (2, 1, 0.25, 0.5, 1.0), (2, 2, 0.5, 0.5, 1.0))
+    options: dict[str, Any] = {"top_n": 9, "scoring": "average-score", "excluded": set(), "drop_mirrors": False}
+    found = rank_rows(rows, weights=(1.0, 0.0, 0.0), **options)
+    assert found.scores.tolist() == [0.5, 0.5, 0.5, 0.25]
+    assert found.chosen.tolist() == [3, 0, 1, 2]
+    found = rank_rows(rows, weights=(1.0, 2.0, 1.0), **options)
+    assert found.scores.tolist() == [0.625, 0.5625, 0.5, 0.25]
+    assert found.chosen.tolist() == [3, 2, 0, 1]
+
+
+def test_no_dataset_has_more_than_its_share_of_what_was_asked_for() -> None:
+    rows = rows_of(*((1, row, 0.9 - row / 100, 0.0, 0.0) for row in range(1, 30)), (2, 1, 0.1, 0.0, 0.0))
+    options: dict[str, Any] = {"scoring": "average-score", "excluded": set(), "drop_mirrors": False}
+    for top_n, share, chosen in (
+        (10, 0.3, [0, 1, 2, 29]),  # the others are too few to fill it up
+        (4, 0.25, [0, 29]),
+        (3, 0.1, [0, 29]),  # a share of less than a row is one row
+        (2, 0.99, [0, 29]),
+        (100, 0.29, [*range(29), 29]),  # 28.999999999999996 in floating point
+    ):
+        assert rank_rows(rows, top_n=top_n, max_share=share, **options).chosen.tolist() == chosen
+
+
+def test_mirrors_go_before_datasets_are_capped() -> None:
+    rows = [
+        ScoredRow(dataset, place, score, score, score, 1, 1, content)
+        for place, (dataset, score, content) in enumerate(
+            [(1, 0.9, "a"), (2, 0.8, "b"), (2, 0.7, "a"), (1, 0.6, "c"), (3, 0.5, "c"), (3, 0.4, "d")], start=1
+        )
+    ]
+    rows = [replace(row, content=ord(str(row.content))) for row in rows]
+    options: dict[str, Any] = {"top_n": 3, "scoring": "average-score", "excluded": set(), "drop_mirrors": True}
+    found = rank_rows(candidates(rows), max_share=0.34, **options)
+    # The copy of `a` does not count for dataset 2; that of `c` stays out with the row it repeats, which had no place.
+    assert found.chosen.tolist() == [0, 1, 5]
+    assert found.mirrors.tolist() == [[2, 0]]

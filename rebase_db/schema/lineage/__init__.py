@@ -61,6 +61,8 @@ FILES = (
     # Functions over views.
     "sources_of",
     "reached_by",
+    # Other rankings.
+    "what_if",
 )
 """Every file, in an order in which each may use those before it."""
 
