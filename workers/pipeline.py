@@ -25,10 +25,8 @@ from rebase_db.export.model_card import write_model_card
 from rebase_db.ingest.load import Receipt, load_dataset
 from rebase_db.retrieve.run import request_retrieval, retrieval_counts
 from rebase_db.task.store import StoredTask, add_task, find_task
-from rebase_db.transform.budget import BudgetState, Limits, drop_limits, read_budget, set_budget
-from rebase_db.transform.estimate import Estimate, estimate
 from rebase_db.transform.reservation import lane_has_room
-from rebase_db.transform.store import known_teacher, register_teacher, requeue_for, transform_counts
+from rebase_db.transform.store import register_teacher, requeue_for, transform_counts
 from rebase_db.transform.teacher import make_teacher
 from workers.models import Models, Teaching
 from workers.runner import drain
@@ -230,38 +228,6 @@ class Pipeline:
             return queue.failure(
                 connection, queue.TRANSFORM, queue.TRANSFORM.in_lane((task.task_version_id, self.encoder_id))
             )
-
-    def limit(self, limits: Limits, *, lift: bool) -> None:
-        """Set the task's limits, those that are given; first lift those that are set, if `lift`.
-
-        Raises:
-            TaskError: A cost is to be kept to that nobody can know.
-        """
-        teacher = self.file.teacher
-        # By the task file: loading a language model to ask for its price could take minutes.
-        unpriced = teacher is not None and teacher.provider != "template" and teacher.input_price is None
-        if limits.cost is not None and unpriced:
-            raise TaskError(
-                f"What task {self.file.name!r} costs is not known, so no cost can be kept to.",
-                hint="Give its teacher input_price and output_price (per million tokens), or limit its tokens.",
-            )
-        with self.engine.begin() as connection:
-            if lift:
-                drop_limits(connection, self.file.name)
-            if limits != Limits():
-                set_budget(connection, self.file.name, limits)
-
-    def budget(self) -> BudgetState | None:
-        """Where the task stands with its limits, if it has any."""
-        with self.engine.connect() as connection:
-            return read_budget(connection, self.file.name)
-
-    def estimate(self, task: StoredTask, rows: int | None) -> Estimate:
-        """What `transform` would take for all rows that wait, or for the first of them."""
-        lane, teacher = (task.task_version_id, self.encoder_id), self.teaching.teacher
-        with self.engine.connect() as connection:
-            ids = known_teacher(connection, teacher.identity, teacher.prompt)
-            return estimate(connection, lane, teacher, *ids, rows)
 
     def check(self, task: StoredTask, stopping: threading.Event | None = None, *, wait: bool = True) -> Checked:
         """Check the task's examples for what was not checked yet, and decide anew which are accepted.
