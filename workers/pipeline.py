@@ -10,12 +10,13 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rebase_db import queue
 from rebase_db.check.example import ExampleChecker
 from rebase_db.check.run import Checked, Tools, check_examples
 from rebase_db.control import is_paused
+from rebase_db.distill.parent import Parent, find_parent
 from rebase_db.distill.runs import Base, read_run, request_run
 from rebase_db.distill.training_set import FrozenSet, freeze
 from rebase_db.embed.plan import plan_chunks, register_encoder, revive_chunks
@@ -262,9 +263,9 @@ class Pipeline:
         with self.engine.begin() as connection:
             return freeze(connection, task.task_version_id, self.encoder_id, task.name, name=name)
 
-    def distill(self, training_set: FrozenSet) -> int:
-        """Train the student on a set, unless the same training was done; the run's id."""
-        run_id = self.ask_distill(training_set)
+    def distill(self, training_set: FrozenSet, parent: int | None = None, trained_on: str = "new") -> int:
+        """Train the student on a set, unless the same training was done; the run's id. See `ask_distill`."""
+        run_id = self.ask_distill(training_set, parent, trained_on)
         with self.reporter.step("Distill") as progress:
 
             def on_metric(point: MetricPoint) -> None:
@@ -279,22 +280,43 @@ class Pipeline:
                 write_model_card(connection, run_id)
         return run_id
 
-    def ask_distill(self, training_set: FrozenSet) -> int:
-        """Have a worker train the student on a set, unless the same training was done; the run's id."""
-        from rebase_db.distill.classifier import resolve_base
+    def ask_distill(self, training_set: FrozenSet, parent: int | None = None, trained_on: str = "new") -> int:
+        """Have a worker train the student on a set, unless the same training was done; the run's id.
 
+        With the number of a run as its parent the student starts from that run's weights, on what is `new` to it or
+        on `all` of the set.
+        """
         self.refuse_if_paused()
-        student = self.file.student
-        _, revision, weights_hash = resolve_base(student.base, None)
+        before = self._parent(parent)
+        base = self._base() if before is None else Base(before.base, before.base_revision, before.base_weights_hash)
         with self.engine.begin() as connection:
             return request_run(
                 connection,
                 training_set.training_set_id,
-                student=student.kind,
-                base=Base(student.base, revision, weights_hash),
-                hyperparameters=student.model_dump(mode="json", exclude={"kind", "base"}),
-                seed=student.seed,
+                student=self.file.student.kind,
+                base=base,
+                hyperparameters=self.hyperparameters,
+                seed=self.file.student.seed,
+                parent=before,
+                trained_on=trained_on,
             )
+
+    def _base(self) -> Base:
+        from rebase_db.distill.classifier import resolve_base
+
+        _, revision, weights_hash = resolve_base(self.file.student.base, None)
+        return Base(self.file.student.base, revision, weights_hash)
+
+    def _parent(self, training_run_id: int | None) -> Parent | None:
+        if training_run_id is None:
+            return None
+        with self.engine.connect() as connection:
+            return find_parent(connection, training_run_id)
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """How the student is trained, by the task file."""
+        return self.file.student.model_dump(mode="json", exclude={"kind", "base"})
 
     def evaluate(self, training_run_id: int) -> Score:
         """Measure a run on the task's benchmark, unless that was done."""
