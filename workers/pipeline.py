@@ -16,7 +16,7 @@ from rebase_db import queue
 from rebase_db.check.example import ExampleChecker
 from rebase_db.check.run import Checked, Tools, check_examples
 from rebase_db.control import is_paused
-from rebase_db.distill.parent import Parent, find_parent
+from rebase_db.distill.parent import Parent, find_parent, new_examples
 from rebase_db.distill.runs import Base, read_run, request_run
 from rebase_db.distill.training_set import FrozenSet, freeze
 from rebase_db.embed.plan import plan_chunks, register_encoder, revive_chunks
@@ -259,9 +259,9 @@ class Pipeline:
 
     def freeze(self, task: StoredTask, name: str | None = None) -> FrozenSet:
         """Check what was not checked yet, and freeze the accepted examples."""
-        self.check(task)
+        checks = self.check(task).verdicts.keys()
         with self.engine.begin() as connection:
-            return freeze(connection, task.task_version_id, self.encoder_id, task.name, name=name)
+            return freeze(connection, task.task_version_id, self.encoder_id, task.name, name=name, checks=checks)
 
     def distill(self, training_set: FrozenSet, parent: int | None = None, trained_on: str = "new") -> int:
         """Train the student on a set, unless the same training was done; the run's id. See `ask_distill`."""
@@ -300,6 +300,11 @@ class Pipeline:
                 parent=before,
                 trained_on=trained_on,
             )
+
+    def has_new(self, training_set: FrozenSet, training_run_id: int) -> bool:
+        """Whether a set has examples that a run has not learned from."""
+        with self.engine.connect() as connection:
+            return bool(new_examples(connection, training_set.training_set_id, training_run_id))
 
     def _base(self) -> Base:
         from rebase_db.distill.classifier import resolve_base
