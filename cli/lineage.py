@@ -118,6 +118,7 @@ def _went_lines(went: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
         key = (place["training_set"], place["training_run_id"])
         if key not in lines:
             run = f", run {place['training_run_id']} ({place['run_state']})" if place["training_run_id"] else ""
+            run += f" by way of run {place['learned_by']}" if place["learned_by"] else ""
             lines[key] = f"set {place['training_set']} place {place['position']} of {place['size']:,}{run}"
         if place["benchmark"]:
             lines[key] += f", {place['metric']} {place['value']:.3f} on {place['benchmark']}"

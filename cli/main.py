@@ -15,9 +15,11 @@ from cli import (
     database,
     export,
     fleet,
+    grow,
     lineage,
     retract,
     run,
+    sets,
     spending,
     stages,
     status,
@@ -68,6 +70,7 @@ def options(
 
 
 run.add_to(app)
+grow.add_to(app)
 corpus.add_to(app)
 task.add_to(app)
 stages.add_to(app)
@@ -75,6 +78,7 @@ what_if.add_to(app)
 spending.add_to(app)
 checks.add_to(app)
 stages.add_later_to(app)
+sets.add_to(app)
 lineage.add_to(app)
 audit.add_to(app)
 verify.add_to(app)

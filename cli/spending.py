@@ -45,20 +45,22 @@ def transform(
     from cli.session import task_pipeline
     from rebase_db.errors import TeacherError
     from rebase_db.transform.budget import Limits
+    from workers.spending import budget_of, estimate_lane, set_limits
 
     limits = Limits(max_cost if max_cost is None else _money(max_cost), max_tokens, max_examples)
     with task_pipeline(task) as steps:
         stored = steps.stored()
         if dry_run:
-            found = steps.estimate(stored, max_examples)
+            lane = stored.task_version_id, steps.encoder_id
+            found = estimate_lane(steps.engine, lane, steps.teaching.teacher, max_examples)
             if as_json:
                 emit_json({name: _plain(getattr(found, name)) for name in found.__slots__})
             else:
                 _print_estimate(found)
             return
-        steps.limit(limits, lift=no_limits)
+        set_limits(steps.engine, steps.file, limits, lift=no_limits)
         counts = {} if detach else steps.transform(stored)
-        state = steps.budget()
+        state = budget_of(steps.engine, steps.file)
         failure = steps.failed_transform(stored) if counts.get("failed") else None
     if as_json:
         emit_json({"rows": counts, "budget": None if state is None else _budget(state)})

@@ -102,6 +102,13 @@ def _freeze_successor(set_name: str, task: str | None, name: str | None) -> None
 def distill(
     task: TaskName,
     training_set: Annotated[str | None, typer.Option(help="A frozen set; by default the present examples.")] = None,
+    parent: Annotated[
+        int | None, typer.Option(metavar="RUN", help="Start from this run's weights instead of the base model's.")
+    ] = None,
+    on: Annotated[
+        Literal["new", "all"],
+        typer.Option(help="With --parent: learn what that run has not learned from, or all of the set."),
+    ] = "new",
     detach: DetachOption = False,
 ) -> None:
     """Train the task's student and print the run's number."""
@@ -117,10 +124,10 @@ def distill(
             with steps.engine.connect() as connection:
                 frozen = find_training_set(connection, training_set)
         if detach:
-            run_id = steps.ask_distill(frozen)
+            run_id = steps.ask_distill(frozen, parent, on)
             talk.print(f"Training run {run_id} is left to workers; `rebase status` shows how far it is.")
         else:
-            run_id = steps.distill(frozen)
+            run_id = steps.distill(frozen, parent, on)
         data.print(run_id)
 
 

@@ -10,12 +10,13 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rebase_db import queue
 from rebase_db.check.example import ExampleChecker
 from rebase_db.check.run import Checked, Tools, check_examples
 from rebase_db.control import is_paused
+from rebase_db.distill.parent import Parent, find_parent, new_examples
 from rebase_db.distill.runs import Base, read_run, request_run
 from rebase_db.distill.training_set import FrozenSet, freeze
 from rebase_db.embed.plan import plan_chunks, register_encoder, revive_chunks
@@ -25,10 +26,8 @@ from rebase_db.export.model_card import write_model_card
 from rebase_db.ingest.load import load_dataset
 from rebase_db.retrieve.run import request_retrieval, retrieval_counts
 from rebase_db.task.store import StoredTask, add_task, find_task
-from rebase_db.transform.budget import BudgetState, Limits, drop_limits, read_budget, set_budget
-from rebase_db.transform.estimate import Estimate, estimate
 from rebase_db.transform.reservation import lane_has_room
-from rebase_db.transform.store import known_teacher, register_teacher, requeue_for, transform_counts
+from rebase_db.transform.store import register_teacher, requeue_for, transform_counts
 from rebase_db.transform.teacher import make_teacher
 from workers.models import Models, Teaching
 from workers.runner import drain
@@ -235,38 +234,6 @@ class Pipeline:
                 connection, queue.TRANSFORM, queue.TRANSFORM.in_lane((task.task_version_id, self.encoder_id))
             )
 
-    def limit(self, limits: Limits, *, lift: bool) -> None:
-        """Set the task's limits, those that are given; first lift those that are set, if `lift`.
-
-        Raises:
-            TaskError: A cost is to be kept to that nobody can know.
-        """
-        teacher = self.file.teacher
-        # By the task file: loading a language model to ask for its price could take minutes.
-        unpriced = teacher is not None and teacher.provider != "template" and teacher.input_price is None
-        if limits.cost is not None and unpriced:
-            raise TaskError(
-                f"What task {self.file.name!r} costs is not known, so no cost can be kept to.",
-                hint="Give its teacher input_price and output_price (per million tokens), or limit its tokens.",
-            )
-        with self.engine.begin() as connection:
-            if lift:
-                drop_limits(connection, self.file.name)
-            if limits != Limits():
-                set_budget(connection, self.file.name, limits)
-
-    def budget(self) -> BudgetState | None:
-        """Where the task stands with its limits, if it has any."""
-        with self.engine.connect() as connection:
-            return read_budget(connection, self.file.name)
-
-    def estimate(self, task: StoredTask, rows: int | None) -> Estimate:
-        """What `transform` would take for all rows that wait, or for the first of them."""
-        lane, teacher = (task.task_version_id, self.encoder_id), self.teaching.teacher
-        with self.engine.connect() as connection:
-            ids = known_teacher(connection, teacher.identity, teacher.prompt)
-            return estimate(connection, lane, teacher, *ids, rows)
-
     def check(self, task: StoredTask, stopping: threading.Event | None = None, *, wait: bool = True) -> Checked:
         """Check the task's examples for what was not checked yet, and decide anew which are accepted.
 
@@ -296,13 +263,13 @@ class Pipeline:
 
     def freeze(self, task: StoredTask, name: str | None = None) -> FrozenSet:
         """Check what was not checked yet, and freeze the accepted examples."""
-        self.check(task)
+        checks = self.check(task).verdicts.keys()
         with self.engine.begin() as connection:
-            return freeze(connection, task.task_version_id, self.encoder_id, task.name, name=name)
+            return freeze(connection, task.task_version_id, self.encoder_id, task.name, name=name, checks=checks)
 
-    def distill(self, training_set: FrozenSet) -> int:
-        """Train the student on a set, unless the same training was done; the run's id."""
-        run_id = self.ask_distill(training_set)
+    def distill(self, training_set: FrozenSet, parent: int | None = None, trained_on: str = "new") -> int:
+        """Train the student on a set, unless the same training was done; the run's id. See `ask_distill`."""
+        run_id = self.ask_distill(training_set, parent, trained_on)
         with self.reporter.step("Distill") as progress:
 
             def on_metric(point: MetricPoint) -> None:
@@ -317,22 +284,48 @@ class Pipeline:
                 write_model_card(connection, run_id)
         return run_id
 
-    def ask_distill(self, training_set: FrozenSet) -> int:
-        """Have a worker train the student on a set, unless the same training was done; the run's id."""
-        from rebase_db.distill.classifier import resolve_base
+    def ask_distill(self, training_set: FrozenSet, parent: int | None = None, trained_on: str = "new") -> int:
+        """Have a worker train the student on a set, unless the same training was done; the run's id.
 
+        With the number of a run as its parent the student starts from that run's weights, on what is `new` to it or
+        on `all` of the set.
+        """
         self.refuse_if_paused()
-        student = self.file.student
-        _, revision, weights_hash = resolve_base(student.base, None)
+        before = self._parent(parent)
+        base = self._base() if before is None else Base(before.base, before.base_revision, before.base_weights_hash)
         with self.engine.begin() as connection:
             return request_run(
                 connection,
                 training_set.training_set_id,
-                student=student.kind,
-                base=Base(student.base, revision, weights_hash),
-                hyperparameters=student.model_dump(mode="json", exclude={"kind", "base"}),
-                seed=student.seed,
+                student=self.file.student.kind,
+                base=base,
+                hyperparameters=self.hyperparameters,
+                seed=self.file.student.seed,
+                parent=before,
+                trained_on=trained_on,
             )
+
+    def has_new(self, training_set: FrozenSet, training_run_id: int) -> bool:
+        """Whether a set has examples that a run has not learned from."""
+        with self.engine.connect() as connection:
+            return bool(new_examples(connection, training_set.training_set_id, training_run_id))
+
+    def _base(self) -> Base:
+        from rebase_db.distill.classifier import resolve_base
+
+        _, revision, weights_hash = resolve_base(self.file.student.base, None)
+        return Base(self.file.student.base, revision, weights_hash)
+
+    def _parent(self, training_run_id: int | None) -> Parent | None:
+        if training_run_id is None:
+            return None
+        with self.engine.connect() as connection:
+            return find_parent(connection, training_run_id)
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """How the student is trained, by the task file."""
+        return self.file.student.model_dump(mode="json", exclude={"kind", "base"})
 
     def evaluate(self, training_run_id: int) -> Score:
         """Measure a run on the task's benchmark, unless that was done."""

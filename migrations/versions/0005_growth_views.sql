@@ -43,6 +43,28 @@ COMMENT ON FUNCTION lineage.descendants_of IS
 'The later examples that were made from an example, directly or through others: one row a descendant, with the number of
 steps of the shortest way to it.';
 
+CREATE FUNCTION lineage.runs_before(of_run integer)
+RETURNS TABLE (run_id integer, steps integer)
+-- STRICT keeps it from being inlined: the planner then goes by ROWS instead of by its guess for a recursion.
+LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+    WITH RECURSIVE before (run_id, steps) AS (
+        SELECT parent_run_id, 1
+        FROM training_run
+        WHERE training_run.training_run_id = of_run AND parent_run_id IS NOT NULL
+        UNION ALL
+        SELECT training_run.parent_run_id, before.steps + 1
+        FROM before
+        INNER JOIN training_run ON training_run.training_run_id = before.run_id
+        WHERE training_run.parent_run_id IS NOT NULL
+    )
+
+    SELECT before.run_id, before.steps FROM before;
+END;
+
+COMMENT ON FUNCTION lineage.runs_before IS
+'The runs whose weights a run started from: its parent, the parent''s parent, and so on, with the number of steps.';
+
 CREATE FUNCTION lineage.makers_of_set(of_set integer)
 RETURNS TABLE (place integer, example_id bigint, maker_id bigint)
 LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 10000
@@ -672,6 +694,7 @@ SELECT
     run.base_revision,
     run.hyperparameters,
     run.seed,
+    run.parent_run_id,
     run.state,
     run.code_version,
     run.artifact_path,
@@ -685,41 +708,138 @@ INNER JOIN task USING (task_id);
 
 COMMENT ON VIEW lineage.run IS 'One row a training run: a student trained, or to be trained, on a set.';
 COMMENT ON COLUMN lineage.run.size IS 'number of the set''s examples';
+COMMENT ON COLUMN lineage.run.parent_run_id IS
+'the run whose weights it started from; null where it started from the base model''s';
 COMMENT ON COLUMN lineage.run.state IS 'waiting, running, done, failed or cancelled';
 COMMENT ON COLUMN lineage.run.artifact_hash IS 'SHA-256 over the files of the model, in hex';
 
-CREATE VIEW lineage.run_example AS
+CREATE VIEW lineage.run_set AS
 SELECT
     run.training_run_id,
     run.training_set_id,
+    run.training_run_id AS learned_by,
+    0 AS steps
+FROM training_run AS run
+UNION ALL
+SELECT
+    run.training_run_id,
+    before.training_set_id,
+    before.training_run_id AS learned_by,
+    above.steps
+FROM training_run AS run
+CROSS JOIN LATERAL lineage.runs_before(run.training_run_id) AS above
+INNER JOIN training_run AS before ON before.training_run_id = above.run_id
+WHERE run.parent_run_id IS NOT NULL;
+
+COMMENT ON VIEW lineage.run_set IS
+'One row a run and a set that it has learned from: its own, and that of each run whose weights it started from.';
+COMMENT ON COLUMN lineage.run_set.learned_by IS 'the run whose own set it is: itself, or one before it';
+COMMENT ON COLUMN lineage.run_set.steps IS 'from the run to learned_by; 0 where they are the same';
+
+CREATE FUNCTION lineage.learned_within(of_run integer, of_steps integer, of_example bigint)
+RETURNS boolean
+-- STRICT keeps it from being inlined: an example is looked up by index, whatever the planner guesses.
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT EXISTS (
+        SELECT
+        FROM lineage.run_set AS nearer
+        INNER JOIN training_set_member AS member USING (training_set_id)
+        WHERE nearer.training_run_id = of_run AND nearer.steps < of_steps AND member.example_id = of_example
+    );
+END;
+
+COMMENT ON FUNCTION lineage.learned_within IS
+'Whether an example is in the set of a run, or in that of one fewer than so many steps before it.';
+
+CREATE VIEW lineage.run_member AS
+SELECT
+    run.training_run_id,
+    run.training_set_id,
+    run.training_run_id AS learned_by,
     member.position,
-    member.example_id,
-    member.example_id AS via_example_id,
-    0 AS depth
+    member.example_id
 FROM training_run AS run
 INNER JOIN training_set_member AS member USING (training_set_id)
 UNION ALL
 SELECT
     run.training_run_id,
-    run.training_set_id,
+    before.training_set_id,
+    before.training_run_id AS learned_by,
     member.position,
-    member.example_id,
+    member.example_id
+FROM training_run AS run
+CROSS JOIN LATERAL lineage.runs_before(run.training_run_id) AS above
+INNER JOIN training_run AS before ON before.training_run_id = above.run_id
+INNER JOIN training_set_member AS member ON member.training_set_id = before.training_set_id
+WHERE
+    run.parent_run_id IS NOT NULL
+    -- Each example once, in the nearest set.
+    AND NOT lineage.learned_within(run.training_run_id, above.steps, member.example_id);
+
+COMMENT ON VIEW lineage.run_member IS
+'One row a run and an example that it has learned from: those of its set, and those that the runs whose weights it
+started from had learned before.';
+COMMENT ON COLUMN lineage.run_member.training_set_id IS 'the set that the example is in; of several the nearest';
+COMMENT ON COLUMN lineage.run_member.learned_by IS 'the run whose own set that is: itself, or one before it';
+COMMENT ON COLUMN lineage.run_member.position IS 'place of the example in that set, from 1';
+
+CREATE FUNCTION lineage.examples_learned(of_run integer)
+RETURNS bigint
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT
+        CASE
+            WHEN run.parent_run_id IS NULL THEN CAST(training_set.size AS bigint)
+            ELSE (SELECT count(*) FROM lineage.run_member WHERE run_member.training_run_id = of_run)
+        END
+    FROM training_run AS run
+    INNER JOIN training_set USING (training_set_id)
+    WHERE run.training_run_id = of_run;
+END;
+
+COMMENT ON FUNCTION lineage.examples_learned IS
+'The number of examples that a run has learned from: those of its set and of the sets of the runs before it, each once.';
+
+CREATE VIEW lineage.run_example AS
+SELECT
+    learned.training_run_id,
+    learned.training_set_id,
+    learned.learned_by,
+    learned.position,
+    learned.example_id,
+    learned.example_id AS via_example_id,
+    0 AS depth
+FROM lineage.run_member AS learned
+UNION ALL
+SELECT
+    learned.training_run_id,
+    learned.training_set_id,
+    learned.learned_by,
+    learned.position,
+    learned.example_id,
     above.ancestor_id AS via_example_id,
     above.depth
-FROM training_run AS run
-INNER JOIN training_set_member AS member USING (training_set_id)
-CROSS JOIN LATERAL lineage.ancestors_of(member.example_id) AS above
-WHERE EXISTS (SELECT FROM example_parent WHERE example_parent.example_id = member.example_id);
+FROM lineage.run_member AS learned
+CROSS JOIN LATERAL lineage.ancestors_of(learned.example_id) AS above
+WHERE EXISTS (SELECT FROM example_parent WHERE example_parent.example_id = learned.example_id);
 
 COMMENT ON VIEW lineage.run_example IS
-'One row an example of a run''s set and an example it rests on, which is itself or an earlier one it was made from.';
-COMMENT ON COLUMN lineage.run_example.position IS 'place of example_id in the set, from 1';
+'One row an example that a run has learned from and an example that one rests on, which is itself or an earlier one it
+was made from.';
+COMMENT ON COLUMN lineage.run_example.training_set_id IS
+'the set that example_id is in: the run''s, or that of learned_by';
+COMMENT ON COLUMN lineage.run_example.learned_by IS
+'the run whose set that is: itself, or one whose weights it started from';
+COMMENT ON COLUMN lineage.run_example.position IS 'place of example_id in that set, from 1';
 COMMENT ON COLUMN lineage.run_example.via_example_id IS 'the example it rests on';
 COMMENT ON COLUMN lineage.run_example.depth IS 'steps from example_id to via_example_id; 0 where they are the same';
 
 CREATE VIEW lineage.run_source AS
 SELECT
     reached.training_run_id,
+    reached.training_set_id,
+    reached.learned_by,
     reached.position,
     reached.example_id,
     CASE reached.depth WHEN 0 THEN 'own' ELSE 'parent' END AS kind,
@@ -744,9 +864,13 @@ INNER JOIN dataset_split USING (dataset_id, split_id)
 INNER JOIN ingest_split USING (dataset_id, ingest_id, split_id);
 
 COMMENT ON VIEW lineage.run_source IS
-'One row an example of a run''s set and an example it rests on: the row of that one. Ask it by run; by row or dataset
-ask row_run.';
-COMMENT ON COLUMN lineage.run_source.position IS 'place of example_id in the set, from 1';
+'One row an example that a run has learned from and an example that one rests on: the row of the latter. Ask it by run;
+by row or dataset ask row_run.';
+COMMENT ON COLUMN lineage.run_source.training_set_id IS
+'the set that example_id is in: the run''s, or that of learned_by';
+COMMENT ON COLUMN lineage.run_source.learned_by IS
+'the run whose set that is: itself, or one whose weights it started from';
+COMMENT ON COLUMN lineage.run_source.position IS 'place of example_id in that set, from 1';
 COMMENT ON COLUMN lineage.run_source.kind IS
 'own: the row example_id was made from; parent: the row of an earlier example';
 COMMENT ON COLUMN lineage.run_source.depth IS 'steps to that earlier example; 0 for the own row';
@@ -763,20 +887,23 @@ SELECT
     dataset.name AS dataset,
     dataset.licence,
     count(DISTINCT reached.example_id) AS examples,
-    training_set.size,
-    CAST(count(DISTINCT reached.example_id) AS double precision) / training_set.size AS share,
+    lineage.examples_learned(reached.training_run_id) AS size,
+    CAST(count(DISTINCT reached.example_id) AS double precision)
+    / lineage.examples_learned(reached.training_run_id) AS share,
     count(DISTINCT link.row_id) AS rows,
     count(DISTINCT reached.example_id) FILTER (WHERE link.retracted_at IS NOT NULL) AS retracted
 FROM lineage.run_example AS reached
 INNER JOIN example ON example.example_id = reached.via_example_id
 INNER JOIN retrieval_link AS link USING (link_id)
 INNER JOIN dataset USING (dataset_id)
-INNER JOIN training_set ON training_set.training_set_id = reached.training_set_id
-GROUP BY reached.training_run_id, training_set.name, training_set.size, dataset.name, dataset.licence;
+INNER JOIN training_run AS run ON run.training_run_id = reached.training_run_id
+INNER JOIN training_set ON training_set.training_set_id = run.training_set_id
+GROUP BY reached.training_run_id, training_set.name, dataset.name, dataset.licence;
 
 COMMENT ON VIEW lineage.run_dataset IS
 'One row a run and a dataset that its examples rest on. Ask it by run; by dataset ask dataset_run.';
-COMMENT ON COLUMN lineage.run_dataset.examples IS 'examples of the set that rest on a row of the dataset';
+COMMENT ON COLUMN lineage.run_dataset.examples IS
+'of the examples that the run has learned from those that rest on a row of the dataset';
 COMMENT ON COLUMN lineage.run_dataset.size IS 'examples of the set';
 COMMENT ON COLUMN lineage.run_dataset.share IS
 'examples / size; shares of a run add up to more than 1 where examples have parents of other datasets';
@@ -789,20 +916,23 @@ SELECT
     training_set.name AS training_set,
     dataset.licence,
     count(DISTINCT reached.example_id) AS examples,
-    training_set.size,
-    CAST(count(DISTINCT reached.example_id) AS double precision) / training_set.size AS share,
+    lineage.examples_learned(reached.training_run_id) AS size,
+    CAST(count(DISTINCT reached.example_id) AS double precision)
+    / lineage.examples_learned(reached.training_run_id) AS share,
     count(DISTINCT dataset.dataset_id) AS datasets
 FROM lineage.run_example AS reached
 INNER JOIN example ON example.example_id = reached.via_example_id
 INNER JOIN retrieval_link AS link USING (link_id)
 INNER JOIN dataset USING (dataset_id)
-INNER JOIN training_set ON training_set.training_set_id = reached.training_set_id
-GROUP BY reached.training_run_id, training_set.name, training_set.size, dataset.licence;
+INNER JOIN training_run AS run ON run.training_run_id = reached.training_run_id
+INNER JOIN training_set ON training_set.training_set_id = run.training_set_id
+GROUP BY reached.training_run_id, training_set.name, dataset.licence;
 
 COMMENT ON VIEW lineage.run_licence IS
 'One row a run and a licence that its examples rest on. Ask it by run; by licence ask licence_run.';
 COMMENT ON COLUMN lineage.run_licence.licence IS 'as datasets were loaded with; null is unknown';
-COMMENT ON COLUMN lineage.run_licence.examples IS 'examples of the set that rest on a row under the licence';
+COMMENT ON COLUMN lineage.run_licence.examples IS
+'of the examples that the run has learned from those that rest on a row under the licence';
 COMMENT ON COLUMN lineage.run_licence.size IS 'examples of the set';
 COMMENT ON COLUMN lineage.run_licence.share IS
 'examples / size; shares of a run add up to more than 1 where examples have parents under other licences';
@@ -819,23 +949,26 @@ SELECT
     prompt.name AS prompt,
     encode(prompt.content_hash, 'hex') AS template_hash,
     count(DISTINCT reached.example_id) AS examples,
-    training_set.size,
-    CAST(count(DISTINCT reached.example_id) AS double precision) / training_set.size AS share
+    lineage.examples_learned(reached.training_run_id) AS size,
+    CAST(count(DISTINCT reached.example_id) AS double precision)
+    / lineage.examples_learned(reached.training_run_id) AS share
 FROM lineage.run_example AS reached
 INNER JOIN example ON example.example_id = reached.via_example_id
 INNER JOIN generation USING (generation_id)
 INNER JOIN teacher USING (teacher_id)
 INNER JOIN prompt USING (prompt_id)
-INNER JOIN training_set ON training_set.training_set_id = reached.training_set_id
+INNER JOIN training_run AS run ON run.training_run_id = reached.training_run_id
+INNER JOIN training_set ON training_set.training_set_id = run.training_set_id
 GROUP BY
-    reached.training_run_id, training_set.name, training_set.size, teacher.teacher_id, teacher.provider, teacher.model,
+    reached.training_run_id, training_set.name, teacher.teacher_id, teacher.provider, teacher.model,
     prompt.prompt_id, prompt.name, prompt.content_hash;
 
 COMMENT ON VIEW lineage.run_teacher IS 'One row a run, a teacher and a prompt template that its examples rest on.';
 COMMENT ON COLUMN lineage.run_teacher.prompt IS 'name of the template';
 COMMENT ON COLUMN lineage.run_teacher.template_hash IS 'SHA-256 of the template, in hex';
-COMMENT ON COLUMN lineage.run_teacher.examples IS 'examples of the set that rest on an answer to the prompt';
-COMMENT ON COLUMN lineage.run_teacher.size IS 'examples of the set';
+COMMENT ON COLUMN lineage.run_teacher.examples IS
+'of the examples that the run has learned from those that rest on an answer to the prompt';
+COMMENT ON COLUMN lineage.run_teacher.size IS 'examples that the run has learned from';
 COMMENT ON COLUMN lineage.run_teacher.share IS 'examples / size';
 
 CREATE VIEW lineage.run_cost AS
@@ -916,20 +1049,28 @@ SELECT
     reached.kind,
     reached.depth,
     training_set.name AS training_set,
+    learned.learned_by,
     member.position,
     run.training_run_id,
     run.state,
     run.artifact_path
 FROM lineage.row_example AS reached
 INNER JOIN training_set_member AS member ON member.example_id = reached.example_id
-INNER JOIN training_set ON training_set.training_set_id = member.training_set_id
-INNER JOIN training_run AS run ON run.training_set_id = member.training_set_id;
+INNER JOIN lineage.run_set AS learned ON learned.training_set_id = member.training_set_id
+INNER JOIN training_set ON training_set.training_set_id = learned.training_set_id
+INNER JOIN training_run AS run ON run.training_run_id = learned.training_run_id
+WHERE
+    learned.steps = 0
+    OR NOT lineage.learned_within(learned.training_run_id, learned.steps, member.example_id);
 
 COMMENT ON VIEW lineage.row_run IS
-'One row an example made from a source row, an example it reached, and a run on a set with that one. Ask it by row,
-dataset or licence; by run ask run_source.';
+'One row an example made from a source row, an example it reached, and a run that has learned from that one. Ask
+it by row, dataset or licence; by run ask run_source.';
 COMMENT ON COLUMN lineage.row_run.via_example_id IS 'the example that was made from the row';
 COMMENT ON COLUMN lineage.row_run.example_id IS 'the example in the set: the same, or a later one made from it';
+COMMENT ON COLUMN lineage.row_run.training_set IS 'the set with example_id: the run''s, or that of learned_by';
+COMMENT ON COLUMN lineage.row_run.learned_by IS
+'the run whose set that is: itself, or one whose weights it started from';
 COMMENT ON COLUMN lineage.row_run.position IS 'place of example_id in the set, from 1';
 COMMENT ON COLUMN lineage.row_run.state IS 'of the run: waiting, running, done, failed or cancelled';
 
@@ -942,23 +1083,26 @@ SELECT
     run.state,
     run.artifact_path,
     count(DISTINCT reached.example_id) AS examples,
-    training_set.size,
-    CAST(count(DISTINCT reached.example_id) AS double precision) / training_set.size AS share,
+    lineage.examples_learned(run.training_run_id) AS size,
+    CAST(count(DISTINCT reached.example_id) AS double precision)
+    / lineage.examples_learned(run.training_run_id) AS share,
     count(DISTINCT reached.row_id) AS rows,
     count(DISTINCT reached.example_id) FILTER (WHERE reached.retracted_at IS NOT NULL) AS retracted
 FROM lineage.dataset_example AS reached
 INNER JOIN training_set_member AS member ON member.example_id = reached.example_id
-INNER JOIN training_set ON training_set.training_set_id = member.training_set_id
-INNER JOIN training_run AS run ON run.training_set_id = member.training_set_id
+INNER JOIN lineage.run_set AS learned ON learned.training_set_id = member.training_set_id
+INNER JOIN training_run AS run ON run.training_run_id = learned.training_run_id
+INNER JOIN training_set ON training_set.training_set_id = run.training_set_id
 GROUP BY
     reached.dataset, reached.licence, run.training_run_id, run.state, run.artifact_path,
-    training_set.name, training_set.size;
+    training_set.name;
 
 COMMENT ON VIEW lineage.dataset_run IS
 'One row a dataset and a run whose examples rest on it. Ask it by dataset; by run ask run_dataset.';
 COMMENT ON COLUMN lineage.dataset_run.state IS 'of the run: waiting, running, done, failed or cancelled';
-COMMENT ON COLUMN lineage.dataset_run.examples IS 'examples of the run''s set that rest on a row of the dataset';
-COMMENT ON COLUMN lineage.dataset_run.size IS 'examples of the set';
+COMMENT ON COLUMN lineage.dataset_run.examples IS
+'of the examples that the run has learned from those that rest on a row of the dataset';
+COMMENT ON COLUMN lineage.dataset_run.size IS 'examples that the run has learned from';
 COMMENT ON COLUMN lineage.dataset_run.share IS 'examples / size';
 COMMENT ON COLUMN lineage.dataset_run.rows IS 'different rows of the dataset behind them';
 COMMENT ON COLUMN lineage.dataset_run.retracted IS 'of the examples those whose row a retraction that stands covers';
@@ -971,22 +1115,25 @@ SELECT
     run.state,
     run.artifact_path,
     count(DISTINCT reached.example_id) AS examples,
-    training_set.size,
-    CAST(count(DISTINCT reached.example_id) AS double precision) / training_set.size AS share,
+    lineage.examples_learned(run.training_run_id) AS size,
+    CAST(count(DISTINCT reached.example_id) AS double precision)
+    / lineage.examples_learned(run.training_run_id) AS share,
     count(DISTINCT reached.dataset_id) AS datasets
 FROM lineage.dataset_example AS reached
 INNER JOIN training_set_member AS member ON member.example_id = reached.example_id
-INNER JOIN training_set ON training_set.training_set_id = member.training_set_id
-INNER JOIN training_run AS run ON run.training_set_id = member.training_set_id
+INNER JOIN lineage.run_set AS learned ON learned.training_set_id = member.training_set_id
+INNER JOIN training_run AS run ON run.training_run_id = learned.training_run_id
+INNER JOIN training_set ON training_set.training_set_id = run.training_set_id
 GROUP BY
-    reached.licence, run.training_run_id, run.state, run.artifact_path, training_set.name, training_set.size;
+    reached.licence, run.training_run_id, run.state, run.artifact_path, training_set.name;
 
 COMMENT ON VIEW lineage.licence_run IS
 'One row a licence and a run whose examples rest on rows under it. Ask it by licence; by run ask run_licence.';
 COMMENT ON COLUMN lineage.licence_run.licence IS 'as datasets were loaded with; null is unknown';
 COMMENT ON COLUMN lineage.licence_run.state IS 'of the run: waiting, running, done, failed or cancelled';
-COMMENT ON COLUMN lineage.licence_run.examples IS 'examples of the run''s set that rest on a row under the licence';
-COMMENT ON COLUMN lineage.licence_run.size IS 'examples of the set';
+COMMENT ON COLUMN lineage.licence_run.examples IS
+'of the examples that the run has learned from those that rest on a row under the licence';
+COMMENT ON COLUMN lineage.licence_run.size IS 'examples that the run has learned from';
 COMMENT ON COLUMN lineage.licence_run.share IS 'examples / size';
 COMMENT ON COLUMN lineage.licence_run.datasets IS 'datasets under the licence among them';
 
@@ -1140,23 +1287,27 @@ SELECT
     encode(run.artifact_hash, 'hex') AS artifact_hash,
     training_set.name AS training_set,
     count(DISTINCT reached.example_id) AS examples,
-    training_set.size,
-    CAST(count(DISTINCT reached.example_id) AS double precision) / training_set.size AS share,
+    lineage.examples_learned(run.training_run_id) AS size,
+    CAST(count(DISTINCT reached.example_id) AS double precision)
+    / lineage.examples_learned(run.training_run_id) AS share,
     count(DISTINCT (reached.dataset_id, reached.row_id)) AS rows
 FROM lineage.retracted_example AS reached
 INNER JOIN training_set_member AS member ON member.example_id = reached.example_id
-INNER JOIN training_set ON training_set.training_set_id = member.training_set_id
-INNER JOIN training_run AS run ON run.training_set_id = member.training_set_id
+INNER JOIN lineage.run_set AS learned ON learned.training_set_id = member.training_set_id
+INNER JOIN training_run AS run ON run.training_run_id = learned.training_run_id
+INNER JOIN training_set ON training_set.training_set_id = run.training_set_id
 GROUP BY
     reached.retraction_id, reached.standing, run.training_run_id, run.state, run.artifact_path,
     run.artifact_hash,
-    training_set.name, training_set.size;
+    training_set.name;
 
 COMMENT ON VIEW lineage.retracted_run IS
-'One row a retraction and a run, also one that has not finished, on a set with examples that rest on rows it covers.';
+'One row a retraction and a run, also one that has not finished, that has learned from examples that rest on rows it
+covers: by its set, or by a run whose weights it started from.';
 COMMENT ON COLUMN lineage.retracted_run.standing IS 'the retraction was not undone';
-COMMENT ON COLUMN lineage.retracted_run.examples IS 'examples of the set that rest on a row it covers';
-COMMENT ON COLUMN lineage.retracted_run.size IS 'examples of the set';
+COMMENT ON COLUMN lineage.retracted_run.examples IS
+'of the examples that the run has learned from those that rest on a row it covers';
+COMMENT ON COLUMN lineage.retracted_run.size IS 'examples that the run has learned from';
 COMMENT ON COLUMN lineage.retracted_run.share IS 'examples / size';
 COMMENT ON COLUMN lineage.retracted_run.rows IS 'rows it covers behind them';
 
@@ -1266,6 +1417,10 @@ BEGIN ATOMIC
 
     containing AS (
         SELECT DISTINCT member.training_set_id FROM reached INNER JOIN training_set_member AS member USING (example_id)
+    ),
+
+    trained AS (
+        SELECT DISTINCT learned.training_run_id FROM containing INNER JOIN lineage.run_set AS learned USING (training_set_id)
     )
 
     SELECT 'link', link_id, 'link:' || link_id
@@ -1284,13 +1439,11 @@ BEGIN ATOMIC
     FROM containing
     INNER JOIN training_set USING (training_set_id)
     UNION ALL
-    SELECT 'run', training_run.training_run_id, 'run:' || training_run.training_run_id
-    FROM containing
-    INNER JOIN training_run USING (training_set_id)
+    SELECT 'run', trained.training_run_id, 'run:' || trained.training_run_id
+    FROM trained
     UNION ALL
     SELECT 'evaluation', evaluation.evaluation_id, 'evaluation:' || evaluation.evaluation_id
-    FROM containing
-    INNER JOIN training_run USING (training_set_id)
+    FROM trained
     INNER JOIN evaluation USING (training_run_id);
 END;
 
@@ -1658,6 +1811,9 @@ BEGIN
         SELECT start.key, found.kind, found.key, found.role, found.others
         FROM unnest(of_keys) AS start (key)
         CROSS JOIN LATERAL (
+            (SELECT 'run', CAST(training_run_id AS text), CAST('began with its weights' AS text), CAST(NULL AS bigint) FROM training_run WHERE parent_run_id = CAST(start.key AS bigint) ORDER BY training_run_id LIMIT most) UNION ALL
+            (SELECT 'run', NULL, NULL, count(*) FROM (SELECT FROM training_run WHERE parent_run_id = CAST(start.key AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
+            UNION ALL
             (SELECT 'evaluation', CAST(evaluation_id AS text), CAST(NULL AS text), CAST(NULL AS bigint) FROM evaluation WHERE training_run_id = CAST(start.key AS bigint) ORDER BY evaluation_id LIMIT most) UNION ALL
             (SELECT 'evaluation', NULL, NULL, count(*) FROM (SELECT FROM evaluation WHERE training_run_id = CAST(start.key AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
         ) AS found (kind, key, role, others);
@@ -1787,6 +1943,8 @@ BEGIN
         FROM unnest(of_keys) AS start (key)
         CROSS JOIN LATERAL (
             (SELECT 'set', CAST(training_set_id AS text), CAST(NULL AS text), CAST(NULL AS bigint) FROM training_run WHERE training_run_id = CAST(start.key AS bigint))
+            UNION ALL
+            (SELECT 'run', CAST(parent_run_id AS text), CAST('began with its weights' AS text), CAST(NULL AS bigint) FROM training_run WHERE training_run_id = CAST(start.key AS bigint) AND parent_run_id IS NOT NULL)
         ) AS found (kind, key, role, others);
     WHEN 'evaluation' THEN RETURN QUERY
         SELECT start.key, found.kind, found.key, found.role, found.others

@@ -41,7 +41,8 @@ _HEAD_RATE = 10
 """The head learns this many times faster: it starts from noise, the encoder from what it knows.
 
 Measured with MiniLM: at one rate for both, the rate that the head needs on a few hundred examples (2e-4 and more) is
-near the one at which training on thousands of inference pairs stalls at the majority class (3e-4).
+near the one at which training on thousands of inference pairs stalls at the majority class (3e-4). The head of a
+student that goes on starts from what it knows, and learns as the rest.
 """
 
 
@@ -62,6 +63,7 @@ def train_classifier(
     folder: Path,
     on_metric: Callable[[MetricPoint], None],
     should_stop: Callable[[], bool] = lambda: False,
+    start: Path | None = None,
 ) -> Artifact:
     """Fine-tune `base` on `examples` and save it as `folder`, replacing what is there.
 
@@ -72,21 +74,24 @@ def train_classifier(
     Args:
         examples: What to learn from.
         labels: The label set; its order is that of the model's outputs. Labels without example are kept.
-        base: An encoder, as `resolve_base` knows it.
+        base: An encoder, as `resolve_base` knows it; not looked at where there is a `start`.
         hyperparameters: See there.
         folder: Where the student goes; absent until it is whole.
         on_metric: Told `loss` (mean since it was last told) and `learning_rate`, at 50 to 100 steps. What it raises
             ends the training.
         should_stop: Asked after every step.
+        start: The folder of a student of the same label set, to go on from instead of the base.
 
     Raises:
-        TrainingError: No example, a label outside `labels`, fewer than two labels in use, a base that cannot be used, a
-            loss that diverges; `TrainingStoppedError` when `should_stop` said so.
+        TrainingError: No example, a label outside `labels`, fewer than two labels in use (but of a student that goes
+            on), a base that cannot be used, a loss that diverges; `TrainingStoppedError` when `should_stop` said so.
     """
-    _check(examples, labels)
-    path, _, _ = resolve_base(base)
+    _check(examples, labels, goes_on=start is not None)
+    path = resolve_base(base)[0] if start is None else str(start)
     with deterministic(hyperparameters.seed), quiet(), new_artifact(folder) as scratch:
-        model, tokenizer = _load_base(path, base, labels, hyperparameters.max_tokens)
+        if start is not None:
+            labels = _labels_of(start, labels)
+        model, tokenizer = _load_base(path, base, labels, hyperparameters.max_tokens, goes_on=start is not None)
         number = {label: index for index, label in enumerate(labels)}
         inputs = tokenizer([example.input for example in examples], truncation=True)
         steps = hyperparameters.epochs * math.ceil(len(examples) / hyperparameters.batch_size)
@@ -100,7 +105,7 @@ def train_classifier(
             data_collator=DataCollatorWithPadding(tokenizer),
             processing_class=tokenizer,
             callbacks=[Reporter(on_metric, should_stop)],
-            optimizers=(_optimizer(model, hyperparameters), None),
+            optimizers=(_optimizer(model, hyperparameters, 1 if start else _HEAD_RATE), None),
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
@@ -154,7 +159,19 @@ def load_classifier(folder: Path) -> Classifier:
     return Classifier(model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer)
 
 
-def _check(examples: Sequence[TrainingExample], labels: Sequence[str]) -> None:
+def _labels_of(start: Path, labels: Sequence[str]) -> list[str]:
+    """The labels of a student in the order of its outputs.
+
+    Raises:
+        TrainingError: They are not these.
+    """
+    known = load_classifier(start).labels
+    if set(known) != set(labels):
+        raise TrainingError(f"The student in {start} knows other labels: {', '.join(known)}.")
+    return known
+
+
+def _check(examples: Sequence[TrainingExample], labels: Sequence[str], *, goes_on: bool) -> None:
     known = set(labels)
     if len(known) != len(labels):
         twice = next(label for label, count in Counter(labels).items() if count > 1)
@@ -168,7 +185,7 @@ def _check(examples: Sequence[TrainingExample], labels: Sequence[str]) -> None:
                 hint="The labels are: " + ", ".join(labels) + ".",
             )
     used = {example.label for example in examples}
-    if len(used) < 2:  # noqa: PLR2004 - one class needs no classifier
+    if len(used) < 2 and not goes_on:  # noqa: PLR2004 - one class needs no classifier
         raise TrainingError(
             f"All {len(examples)} training examples have the label {used.pop()!r}.",
             hint="A classifier needs examples of at least two; retrieve more rows, or look at the teacher's rules.",
@@ -176,7 +193,7 @@ def _check(examples: Sequence[TrainingExample], labels: Sequence[str]) -> None:
 
 
 def _load_base(
-    path: str, name: str, labels: Sequence[str], max_tokens: int
+    path: str, name: str, labels: Sequence[str], max_tokens: int, *, goes_on: bool
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     try:
         model = AutoModelForSequenceClassification.from_pretrained(
@@ -195,12 +212,13 @@ def _load_base(
         raise TrainingError(f"The base model {name} cannot be used as a classifier: {error}") from error
     # Saved with the tokenizer, so that predictions cut as the training did.
     positions = getattr(model.config, "max_position_embeddings", max_tokens)
-    tokenizer.model_max_length = min(max_tokens, tokenizer.model_max_length, positions)
+    # A student's own limit is that of its training, which need not be this one's.
+    tokenizer.model_max_length = min(max_tokens, positions, *(() if goes_on else (tokenizer.model_max_length,)))
     model.get_input_embeddings().requires_grad_(requires_grad=False)
     return model, tokenizer
 
 
-def _optimizer(model: PreTrainedModel, hyperparameters: Hyperparameters) -> torch.optim.Optimizer:
+def _optimizer(model: PreTrainedModel, hyperparameters: Hyperparameters, head_rate: float) -> torch.optim.Optimizer:
     groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -210,7 +228,7 @@ def _optimizer(model: PreTrainedModel, hyperparameters: Hyperparameters) -> torc
     rate, decay = hyperparameters.learning_rate, hyperparameters.weight_decay
     return torch.optim.AdamW(
         [
-            {"params": groups[head, matrix], "lr": rate * (_HEAD_RATE if head else 1), "weight_decay": decay * matrix}
+            {"params": groups[head, matrix], "lr": rate * (head_rate if head else 1), "weight_decay": decay * matrix}
             for head, matrix in sorted(groups)
         ],
         fused=True,

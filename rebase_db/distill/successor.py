@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from rebase_db.distill.selection import describe_chosen
 from rebase_db.distill.training_set import (
     FrozenSet,
     find_training_set,
@@ -84,15 +85,16 @@ def freeze_successor(
         return Successor(found, len(gone), made=False)
     why = {
         "successor_of": before.name,
-        "left_out": len(gone),
+        "without": len(gone),
         "retractions": sorted({number for member in retracted for number in member.retractions}),
     }
+    kept_ids = [row.example_id for row in kept]
     frozen = write_set(
         connection,
         version_id,
         name or free_name(connection, f"{own_task}-{manifest.hex()[:8]}"),
-        [row.example_id for row in kept],
-        {**selection, **why},
+        kept_ids,
+        {**selection, **describe_chosen(connection, version_id, kept_ids), **why},
         manifest,
         before.training_set_id,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select, text
 
+from rebase_db.distill.selection import ACCEPTED, describe_selection
 from rebase_db.errors import TrainingError, UnknownNameError, did_you_mean
 from rebase_db.faults import FaultPoint, reach
 from rebase_db.hashing import content_hash
@@ -16,7 +17,7 @@ from rebase_db.schema import Example, Generation, RetrievalLink, TaskVersion, Tr
 from rebase_db.sql import named
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy import Connection, Select
 
@@ -40,13 +41,20 @@ def manifest_hash(task_version_hash: bytes, example_hashes: Sequence[bytes]) -> 
 
 
 def freeze(
-    connection: Connection, task_version_id: int, encoder_id: int, task_name: str, *, name: str | None = None
+    connection: Connection,
+    task_version_id: int,
+    encoder_id: int,
+    task_name: str,
+    *,
+    name: str | None = None,
+    checks: Collection[str] | None = None,
 ) -> FrozenSet:
     """Freeze the examples of a task's present ranking, best ranked first.
 
     Of each link the example of its last attempt is taken, unless its row is retracted or that of an example it was made
     from. Freezing the same examples in the same order again finds the set that is there, unless another name is asked
-    for, or those were made from rows that are retracted by now.
+    for, or those were made from rows that are retracted by now. `checks` are the names of those that decided, for the
+    record; by default all that have said something.
 
     Raises:
         TrainingError: No example was accepted, or the name belongs to another set.
@@ -64,7 +72,7 @@ def freeze(
             RetrievalLink.encoder_id == encoder_id,
             RetrievalLink.displaced_by.is_(None),
             RetrievalLink.retracted_at.is_(None),
-            RetrievalLink.state.in_(["transformed", "distilled"]),
+            RetrievalLink.state.in_(ACCEPTED),
         )
         .order_by(RetrievalLink.rank)
     ).all()
@@ -82,12 +90,13 @@ def freeze(
     found = first_without_retracted(connection, same if name is None else same.where(TrainingSet.name == name))
     if found is not None:
         return found
+    example_ids = [row.example_id for row in rows]
     return write_set(
         connection,
         task_version_id,
         name or free_name(connection, f"{task_name}-{manifest.hex()[:8]}"),
-        [row.example_id for row in rows],
-        {"encoder_id": encoder_id, "order": "rank"},
+        example_ids,
+        describe_selection(connection, task_version_id, encoder_id, example_ids, checks),
         manifest,
     )
 

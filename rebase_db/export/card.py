@@ -86,7 +86,7 @@ def _checks(training_set: SetFacts) -> str:
     )
     if not held:
         return f"No example was held against a benchmark.\n\n{shown}"
-    of = "" if held == training_set.size else f" of {held:,} of {training_set.size:,} examples"
+    of = "" if held == training_set.examples else f" of {held:,} of {training_set.examples:,} examples"
     # Those registered since nobody has looked for.
     by = "with the benchmarks that were registered when it was looked for"
     if found:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, text
 
 from rebase_db.errors import UnknownNameError
-from rebase_db.licence.duties import SetDuties, duties_of_set
+from rebase_db.licence.duties import SetDuties, duties_of_run, duties_of_set
 from rebase_db.licence.known import Licence, read_licence
 from rebase_db.reference import find
 from rebase_db.schema import TrainingRun
@@ -70,7 +70,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class SetFacts:
-    """A training set; hashes are 32 bytes, `teachers`, `checks`, `retractions`, `retrievals` rows of their queries."""
+    """A training set; hashes are 32 bytes, `teachers`, `checks`, `retractions`, `retrievals` rows of their queries.
+
+    `sources` and all after it are of `examples` examples: its own, or all that a run has learned from.
+    """
 
     training_set_id: int
     name: str
@@ -83,6 +86,7 @@ class SetFacts:
     task_hash: bytes
     instruction: str
     labels: Sequence[str]
+    examples: int
     sources: Sequence[Source]
     duties: SetDuties
     teachers: Sequence[RowMapping]
@@ -98,7 +102,10 @@ class SetFacts:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """A training run, finished or not, and its scores as rows of their query; hashes are 32 bytes."""
+    """A training run, finished or not, and its scores as rows of their query; hashes are 32 bytes.
+
+    `before` are the runs whose weights it started from, nearest first, as rows of their query.
+    """
 
     training_run_id: int
     training_set_id: int
@@ -118,14 +125,20 @@ class RunFacts:
     began_at: dt.datetime
     finished_at: dt.datetime | None
     scores: Sequence[RowMapping]
+    before: Sequence[RowMapping]
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is exported: a training set, and the run trained on it where a run was asked for."""
+    """What is exported: a training set, and the run trained on it where a run was asked for.
+
+    `learned` is the set with the sources, teachers and so on of all that the run has learned from; without a run, or
+    where that started from its base model, it is the set.
+    """
 
     training_set: SetFacts
     run: RunFacts | None
+    learned: SetFacts
 
     @property
     def reference(self) -> str:
@@ -142,9 +155,11 @@ def find_subject(connection: Connection, reference: str) -> Subject:
     node = find(connection, reference, ("set", "run"))
     number = int(node.ids[0])
     if node.kind == "set":
-        return Subject(set_facts(connection, number), None)
+        own = set_facts(connection, number)
+        return Subject(own, None, own)
     run = run_facts(connection, number)
-    return Subject(set_facts(connection, run.training_set_id), run)
+    own = set_facts(connection, run.training_set_id)
+    return Subject(own, run, learned_facts(connection, own, run))
 
 
 def need_run(connection: Connection, subject: Subject, form: str) -> RunFacts:
@@ -173,30 +188,47 @@ def need_run(connection: Connection, subject: Subject, form: str) -> RunFacts:
 def set_facts(connection: Connection, training_set_id: int) -> SetFacts:
     """What the database knows of a training set."""
     asked = {"training_set_id": training_set_id}
+    own = connection.execute(text(named("export_set")), asked).mappings().one()
+    behind = _behind(connection, [training_set_id], duties_of_set(connection, training_set_id))
+    return SetFacts(
+        **{key: value for key, value in own.items() if key != "labels"}, labels=own["labels"] or [], **behind
+    )
+
+
+def learned_facts(connection: Connection, own: SetFacts, run: RunFacts) -> SetFacts:
+    """The facts of a run's set, with what is behind all that it has learned from."""
+    if not run.before:
+        return own
+    set_ids = [own.training_set_id, *(each["training_set_id"] for each in run.before)]
+    return replace(own, **_behind(connection, set_ids, duties_of_run(connection, run.training_run_id)))
+
+
+def _behind(connection: Connection, training_set_ids: Sequence[int], duties: SetDuties) -> dict[str, Any]:
+    """What the members of some sets come from, under names of `SetFacts`; an example in several counts once."""
 
     def rows(name: str) -> Sequence[RowMapping]:
-        return connection.execute(text(named(name)), asked).mappings().all()
+        return connection.execute(text(named(name)), {"training_set_ids": training_set_ids}).mappings().all()
 
-    (own,) = rows("export_set")
-    duties = duties_of_set(connection, training_set_id)
     examples = {source.dataset: source.examples for source in duties.sources}
-    return SetFacts(
-        **{key: value for key, value in own.items() if key != "labels"},
-        labels=own["labels"] or [],
-        sources=_sources(rows("export_sources"), examples),
-        duties=duties,
-        teachers=rows("export_teachers"),
-        checks=rows("export_checks"),
-        retractions=rows("export_retractions"),
-        retrievals=rows("export_retrievals"),
-    )
+    return {
+        "examples": duties.size,
+        "sources": _sources(rows("export_sources"), examples),
+        "duties": duties,
+        "teachers": rows("export_teachers"),
+        "checks": rows("export_checks"),
+        "retractions": rows("export_retractions"),
+        "retrievals": rows("export_retrievals"),
+    }
 
 
 def run_facts(connection: Connection, training_run_id: int) -> RunFacts:
     """What the database knows of a training run."""
     asked = {"training_run_id": training_run_id}
     run = connection.execute(text(named("export_run")), asked).mappings().one()
-    return RunFacts(**run, scores=connection.execute(text(named("export_scores")), asked).mappings().all())
+    scores, before = (
+        connection.execute(text(named(name)), asked).mappings().all() for name in ("export_scores", "export_before")
+    )
+    return RunFacts(**run, scores=scores, before=before)
 
 
 def _sources(rows: Sequence[RowMapping], examples: dict[str, int]) -> list[Source]:

@@ -91,6 +91,28 @@ def _bom(training_set: SetFacts, run: RunFacts) -> Bom:
         training_set.manifest_hash.hex()[:12],
         hashes=[_hash(training_set.manifest_hash.hex())],
     )
+    before = [
+        component(
+            f"run-{each['training_run_id']}",
+            model,
+            training_set.task,
+            each["artifact_hash"].hex()[:12],
+            description=f"The {each['student']} whose weights this one, or one between them, started from.",
+            hashes=[_hash(each["artifact_hash"].hex())],
+        )
+        for each in run.before
+    ]
+    sets_before = {
+        each["training_set_id"]: component(
+            f"training-set-{each['training_set_id']}",
+            data,
+            each["training_set"],
+            each["manifest_hash"].hex()[:12],
+            hashes=[_hash(each["manifest_hash"].hex())],
+        )
+        for each in run.before
+        if each["training_set_id"] != training_set.training_set_id
+    }
     datasets = [_dataset(source) for source in training_set.sources]
     encoders = {
         each["encoder_id"]: component(
@@ -134,9 +156,18 @@ def _bom(training_set: SetFacts, run: RunFacts) -> Bom:
     }
     bom = Bom(
         serial_number=uuid.uuid5(_NAMESPACE, f"{run.run_key.hex()} {artifact}"),
-        components=[base, frozen, *datasets, *encoders.values(), *teachers.values(), *benchmarks.values()],
+        components=[
+            base,
+            frozen,
+            *before,
+            *sets_before.values(),
+            *datasets,
+            *encoders.values(),
+            *teachers.values(),
+            *benchmarks.values(),
+        ],
         dependencies=[
-            Dependency(student.bom_ref, _on([base, frozen])),
+            Dependency(student.bom_ref, _on([base, frozen, *before, *sets_before.values()])),
             Dependency(frozen.bom_ref, _on([*datasets, *encoders.values(), *teachers.values()])),
         ],
     )
@@ -224,7 +255,7 @@ def _data(source: Source) -> dict[str, Any]:
 def _model_card(training_set: SetFacts, run: RunFacts) -> dict[str, Any]:
     task = "classification" if training_set.labels else "generation"
     limits = [
-        f"{each['examples']} of {training_set.size} examples come from rows that were withdrawn (retraction "
+        f"{each['examples']} of {training_set.examples} examples come from rows that were withdrawn (retraction "
         f"{each['retraction_id']}, {each['kind']} {each['target']}: {each['reason']})."
         for each in training_set.retractions
     ]
@@ -241,6 +272,14 @@ def _model_card(training_set: SetFacts, run: RunFacts) -> dict[str, Any]:
             "modelArchitecture": f"{run.student} on {run.base}",
             "datasets": [
                 {"ref": "training-set"},
+                *(
+                    {"ref": ref}
+                    for ref in dict.fromkeys(
+                        f"training-set-{each['training_set_id']}"
+                        for each in run.before
+                        if each["training_set_id"] != training_set.training_set_id
+                    )
+                ),
                 *({"ref": f"dataset-{source.dataset_id}"} for source in training_set.sources),
             ],
             "inputs": [{"format": "text"}],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rebase_db.distill.student import CARD
 from rebase_db.export.card import provenance, quoted, table
-from rebase_db.export.facts import run_facts, set_facts
+from rebase_db.export.facts import learned_facts, run_facts, set_facts
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -23,15 +23,22 @@ def write_model_card(connection: Connection, training_run_id: int) -> Path:
     """Write a finished run's card beside its weights; it is not part of what the artifact's hash is over."""
     run = run_facts(connection, training_run_id)
     path = Path(run.artifact_path or "") / CARD
-    path.write_text(model_card(set_facts(connection, run.training_set_id), run), encoding="utf-8")
+    learned = learned_facts(connection, set_facts(connection, run.training_set_id), run)
+    path.write_text(model_card(learned, run), encoding="utf-8")
     return path
 
 
 def model_card(training_set: SetFacts, run: RunFacts) -> str:
-    """The card as Markdown; the same facts give the same bytes."""
+    """The card as Markdown; the same facts give the same bytes. The set's are of all that the run has learned from."""
     hashes = {
         "training set": f"{training_set.name}, {training_set.size} examples, "
         f"manifest `{training_set.manifest_hash.hex()}`",
+        **{
+            f"started from run {each['training_run_id']}": f"{each['training_set']}, {each['size']} examples, "
+            f"manifest `{each['manifest_hash'].hex()}`; artifact `{each['artifact_hash'].hex()}`"
+            for each in run.before
+        },
+        **({"examples learned from in all": training_set.examples} if run.before else {}),
         **{name.replace("_", " "): value for name, value in sorted(run.hyperparameters.items()) if name != "seed"},
         "seed": run.seed,
         "made by": f"rebase-db {run.code_version}",

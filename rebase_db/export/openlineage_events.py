@@ -40,7 +40,7 @@ def openlineage_events(connection: Connection, subject: Subject) -> list[RunEven
 
     set_producer(PRODUCER)
 
-    training_set = subject.training_set
+    training_set = subject.learned
     ids = [source.dataset_id for source in training_set.sources]
     columns: dict[int, list[tuple[str, str]]] = {}
     for row in connection.execute(text(named("export_columns")), {"dataset_ids": ids}):
@@ -284,6 +284,14 @@ class _Story:
             inputs=[
                 self.input(f"set/{self.set.name}", set_facets(self.set)),
                 self.input(f"base/{run.base}", kind | version(run.base_revision)),
+                *(
+                    made_of
+                    for each in run.before
+                    for made_of in (
+                        self.input(model, kind | version(each["artifact_hash"].hex())),
+                        self.input(f"set/{each['training_set']}", version(each["manifest_hash"].hex())),
+                    )
+                ),
             ],
             outputs=[self.output(model, made)] if run.artifact_hash else [],
             facts={"student": run.student, **dict(sorted(run.hyperparameters.items())), "seed": run.seed},

@@ -33,7 +33,7 @@ def prov_document(connection: Connection, subject: Subject, *, records: bool) ->
 
     document = ProvDocument()
     document.add_namespace("rebase", URN)
-    graph = ProvGraph(document, subject.training_set)
+    graph = ProvGraph(document, subject.learned)
     _sources(graph)
     _retrievals(graph)
     _teachers(graph)
@@ -42,10 +42,13 @@ def prov_document(connection: Connection, subject: Subject, *, records: bool) ->
     if records:
         for member in members(connection, subject.training_set.training_set_id):
             add_member(graph, member)
+        for set_id, name in _sets_before(subject).items():
+            for member in members(connection, set_id):
+                add_member(graph, member, name)
         for name in sorted(graph.asked - graph.known):
             document.activity(name, None, None, {"prov:type": "call"})
     else:
-        for source in subject.training_set.sources:
+        for source in subject.learned.sources:
             for name in graph.splits[source.dataset_id].values():
                 document.wasDerivedFrom(graph.set_name, name)
     if subject.run is not None:
@@ -170,6 +173,44 @@ def _retractions(graph: ProvGraph) -> None:
         )
 
 
+def _sets_before(subject: Subject) -> dict[int, str]:
+    """By number the names of the sets that the runs before had learned from, but for the subject's own."""
+    before = () if subject.run is None or subject.run.artifact_hash is None else subject.run.before
+    return {
+        each["training_set_id"]: prov_name("set", each["training_set_id"], of=each["manifest_hash"])
+        for each in before
+        if each["training_set_id"] != subject.training_set.training_set_id
+    }
+
+
+def _went_on(graph: ProvGraph, run: RunFacts, model: str) -> None:
+    """The models that a model goes back to, one after the other, each with its set."""
+    for each in run.before:
+        parent = prov_name("model", each["training_run_id"], of=each["artifact_hash"])
+        graph.entity(
+            parent,
+            [
+                ("prov:type", "model"),
+                ("prov:label", graph.training_set.task),
+                ("rebase:hash", each["artifact_hash"].hex()),
+            ],
+        )
+        name = prov_name("set", each["training_set_id"], of=each["manifest_hash"])
+        if name != graph.set_name and graph.new(name):
+            graph.entity(
+                name,
+                [
+                    ("prov:type", graph.document.valid_qualified_name("prov:Collection")),
+                    ("prov:label", each["training_set"]),
+                    ("rebase:size", each["size"]),
+                    ("rebase:hash", each["manifest_hash"].hex()),
+                ],
+            )
+        graph.document.wasDerivedFrom(parent, name)
+        graph.document.wasDerivedFrom(model, parent)
+        model = parent
+
+
 def _training(graph: ProvGraph, run: RunFacts) -> None:
     base = prov_name("base", run.training_run_id, of=run.base_weights_hash)
     graph.entity(
@@ -205,6 +246,7 @@ def _training(graph: ProvGraph, run: RunFacts) -> None:
     graph.document.wasGeneratedBy(model, training, in_utc(run.finished_at) if run.finished_at else None)
     graph.document.wasDerivedFrom(model, graph.set_name, training)
     graph.document.wasDerivedFrom(model, base, training)
+    _went_on(graph, run, model)
     for score in run.scores:
         _evaluation(graph, model, score)
 

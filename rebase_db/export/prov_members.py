@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from rebase_db.export.prov_graph import ProvGraph
 
 
-def add_member(graph: ProvGraph, member: Member) -> None:
-    """Write a member of the set with all that it was made from."""
+def add_member(graph: ProvGraph, member: Member, set_name: str | None = None) -> None:
+    """Write a member of the set, or of another one that is named, with all that it was made from."""
     # Those it was made from come first, as they are older.
     for making in sorted(member.makings, key=lambda each: each.example_id):
         _making(graph, making)
     example = example_name(member.own)
-    graph.document.hadMember(graph.set_name, example)
-    graph.document.used(graph.freeze_name, example)
+    graph.document.hadMember(set_name or graph.set_name, example)
+    if set_name is None:
+        graph.document.used(graph.freeze_name, example)
 
 
 def _making(graph: ProvGraph, making: Making) -> None:

@@ -128,7 +128,7 @@ def export(
     subject = find_subject(connection, reference)
     training_set = subject.training_set
     policy = policy_of_set(connection, training_set.training_set_id).but(forbid=forbid, allow=allow)
-    verdict = judge(policy, training_set.duties)
+    verdict = judge(policy, subject.learned.duties)
     verdict.refuse(training_set.name)
     beside = records and form in WITH_RECORDS and target.folder is not None
     if not force:
@@ -172,7 +172,7 @@ def _text(connection: Connection, subject: Subject, form: str, *, records: bool,
         case "croissant" | "dataset-card":
             return _data(connection, subject.training_set, form, records=records, folder=folder)
         case _:
-            return _model(subject.training_set, need_run(connection, subject, form), form)
+            return _model(subject.learned, need_run(connection, subject, form), form)
 
 
 def _data(connection: Connection, training_set: SetFacts, form: str, *, records: bool, folder: Path | None) -> str:

@@ -54,12 +54,22 @@ def duties_of_examples(connection: Connection, example_ids: Sequence[int]) -> di
 
 
 def duties_of_set(connection: Connection, training_set_id: int) -> SetDuties:
-    """Of a training set, and so of the runs trained on it, the duties of its members; two statements."""
+    """Of a training set, and so of the runs trained on it alone, the duties of its members; two statements."""
     mixes = connection.execute(
         select(TrainingSetMix.dataset_ids, TrainingSetMix.examples).where(
             TrainingSetMix.training_set_id == training_set_id
         )
     ).all()
+    return _duties(connection, [(list(ids), examples) for ids, examples in mixes])
+
+
+def duties_of_run(connection: Connection, training_run_id: int) -> SetDuties:
+    """The duties of all that a run has learned from, also by the runs whose weights it started from."""
+    mixes = connection.execute(text(named("mixes_of_run")), {"training_run_id": training_run_id}).all()
+    return _duties(connection, [(list(ids), examples) for ids, examples in mixes])
+
+
+def _duties(connection: Connection, mixes: Sequence[tuple[list[int], int]]) -> SetDuties:
     ids = {each for dataset_ids, _ in mixes for each in dataset_ids}
     columns = (Dataset.dataset_id, Dataset.name, Dataset.licence)
     rows = connection.execute(select(*columns).where(Dataset.dataset_id.in_(ids)))

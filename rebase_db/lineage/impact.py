@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ARRAY, BigInteger, any_, bindparam, func, not_, select, text
+from sqlalchemy import ARRAY, BigInteger, Integer, any_, bindparam, column, func, not_, select, text
 
 from rebase_db.schema import (
     Benchmark,
@@ -21,11 +21,11 @@ from rebase_db.schema import (
     PublishedExample,
     RetrievalLink,
     SourceRow,
-    TrainingRun,
     TrainingSet,
     TrainingSetMember,
     TrainingSetMix,
 )
+from rebase_db.sql import named
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -63,7 +63,10 @@ class TouchedSet:
 
 @dataclass(frozen=True, slots=True)
 class TouchedRun:
-    """A run on such a set; `examples` and `size` are the set's."""
+    """A run that has learned from such a set: its own, or that of a run whose weights it started from.
+
+    `size` is the number of all examples that it has learned from, `examples` of those from the scope.
+    """
 
     training_run_id: int
     training_set: str
@@ -149,7 +152,7 @@ def impact(connection: Connection, scope: Scope) -> Impact:
         derived=len(derived),
         judged=_judged(connection, scope) if scope.is_of_calls else None,
         sets=sets,
-        runs=_runs(connection, sets),
+        runs=_runs(connection, scope, derived, sets),
         published=_published(connection, scope) if scope.is_of_rows else [],
     )
 
@@ -281,9 +284,46 @@ def _members_made(connection: Connection, scope: Scope, derived: list[int]) -> d
     return counts
 
 
-def _runs(connection: Connection, sets: list[TouchedSet]) -> list[TouchedRun]:
+def _runs(connection: Connection, scope: Scope, derived: list[int], sets: list[TouchedSet]) -> list[TouchedRun]:
     of = {touched.training_set_id: touched for touched in sets}
-    scores: dict[int, list[Score]] = {}
+    found = connection.execute(text(named("runs_of_sets")), {"training_set_ids": list(of)}).all()
+    went_on = [run.training_run_id for run in found if run.parent_run_id is not None]
+    learned = _learned(connection, scope, derived, went_on)
+    scores = _scores(connection, [run.training_run_id for run in found])
+    runs = []
+    for run in found:
+        own = of.get(run.training_set_id)
+        # Of several sets each example counts once; of one it is on record.
+        examples = learned.get(run.training_run_id) or (own.examples if own else 0)
+        runs.append(
+            TouchedRun(
+                run.training_run_id,
+                run.training_set,
+                run.size,
+                examples,
+                run.state,
+                run.base,
+                scores.get(run.training_run_id, []),
+            )
+        )
+    return runs
+
+
+def _learned(connection: Connection, scope: Scope, derived: list[int], run_ids: list[int]) -> dict[int, int]:
+    """How many examples of the scope each of some runs has learned from, by its set and those before it."""
+    if not run_ids:
+        return {}
+    member = text(named("members_of_runs")).bindparams(training_run_ids=run_ids)
+    learned = member.columns(column("training_run_id", Integer), column("example_id", BigInteger)).subquery("learned")
+    counts = select(learned.c.training_run_id, func.count()).group_by(learned.c.training_run_id)
+    joined = counts.join(Example, Example.example_id == learned.c.example_id)
+    found: Counter[int] = Counter(dict(connection.execute(_made(joined, scope).where(scope.calls())).all()))
+    if derived:
+        found.update(dict(connection.execute(counts.where(learned.c.example_id == any_(_array(derived)))).all()))
+    return found
+
+
+def _scores(connection: Connection, run_ids: list[int]) -> dict[int, list[Score]]:
     columns = (
         Evaluation.training_run_id,
         Evaluation.evaluation_id,
@@ -291,31 +331,15 @@ def _runs(connection: Connection, sets: list[TouchedSet]) -> list[TouchedRun]:
         Evaluation.metric,
         Evaluation.value,
     )
+    scores: dict[int, list[Score]] = {}
     for score in connection.execute(
         select(*columns)
         .join(Benchmark, Benchmark.benchmark_id == Evaluation.benchmark_id)
-        .join(TrainingRun, TrainingRun.training_run_id == Evaluation.training_run_id)
-        .where(TrainingRun.training_set_id.in_(list(of)))
+        .where(Evaluation.training_run_id.in_(run_ids))
         .order_by(Evaluation.evaluation_id)
     ):
         scores.setdefault(score.training_run_id, []).append(Score(*score[1:]))
-    runs = connection.execute(
-        select(TrainingRun.training_run_id, TrainingRun.training_set_id, TrainingRun.state, TrainingRun.base)
-        .where(TrainingRun.training_set_id.in_(list(of)))
-        .order_by(TrainingRun.training_run_id)
-    )
-    return [
-        TouchedRun(
-            run.training_run_id,
-            (touched := of[run.training_set_id]).name,
-            touched.size,
-            touched.examples,
-            run.state,
-            run.base,
-            scores.get(run.training_run_id, []),
-        )
-        for run in runs
-    ]
+    return scores
 
 
 def _published(connection: Connection, scope: Scope) -> list[TouchedPublication]:

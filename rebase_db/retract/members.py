@@ -12,7 +12,7 @@ from rebase_db.schema import Retraction, TrainingSet
 from rebase_db.sql import named
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy import Connection
 
@@ -48,17 +48,22 @@ def refuse_retracted(connection: Connection, training_set_id: int) -> None:
     if not members:
         return
     name, size = _name_and_size(connection, training_set_id)
+    raise TrainingError(
+        f"Training set {name!r} cannot be trained on: {len(members):,} of its {size:,} examples are retracted "
+        f"({why_retracted(connection, members)}).",
+        hint=without_retracted(connection, training_set_id),
+    )
+
+
+def why_retracted(connection: Connection, members: Sequence[RetractedMember]) -> str:
+    """The retractions of some members with their reasons."""
     numbers = sorted({number for member in members for number in member.retractions})
     reasons = connection.execute(
         select(Retraction.retraction_id, Retraction.reason)
         .where(Retraction.retraction_id.in_(numbers))
         .order_by(Retraction.retraction_id)
     )
-    by = "; ".join(f"retraction {number}: {reason}" for number, reason in reasons)
-    raise TrainingError(
-        f"Training set {name!r} cannot be trained on: {len(members):,} of its {size:,} examples are retracted ({by}).",
-        hint=without_retracted(connection, training_set_id),
-    )
+    return "; ".join(f"retraction {number}: {reason}" for number, reason in reasons)
 
 
 def without_retracted(connection: Connection, training_set_id: int) -> str:

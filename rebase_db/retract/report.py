@@ -65,7 +65,11 @@ class AffectedSet:
 
 @dataclass(frozen=True, slots=True)
 class AffectedRun:
-    """A training run on such a set, with what it was measured to do; a trained model has an artifact."""
+    """A training run that has learned from such examples, with what it was measured to do.
+
+    By its own set, or by that of a run whose weights it started from: `size` is the number of all that it has learned
+    from. A trained model has an artifact.
+    """
 
     run: int
     training_set: str
@@ -73,6 +77,7 @@ class AffectedRun:
     examples: int
     size: int
     share: float
+    parent: int | None
     student: str
     base: str
     finished_at: dt.datetime | None
@@ -219,11 +224,6 @@ def report_covered(connection: Connection, record: Record, dataset_ids: Sequence
     ]
     # Only a retraction that was taken back covers what is not retracted, or not about to be.
     sets = _affected_sets(connection, rows("retraction_sets"), covered_too=record.undone_at is None)
-    of_set = {each.training_set_id: each for each in sets}
-    runs = []
-    for row in rows("retraction_runs", training_set_ids=list(of_set)):
-        own = of_set[row.pop("training_set_id")]
-        runs.append(AffectedRun(training_set=own.name, examples=own.examples, size=own.size, share=own.share, **row))
     spent = rows("retraction_spent")[0]
     return Report(
         record,
@@ -232,7 +232,7 @@ def report_covered(connection: Connection, record: Record, dataset_ids: Sequence
         [TaskLoss(**row) for row in rows("retraction_tasks")],
         Spent(**spent | {"tokens": int(spent["tokens"])}),
         sets,
-        runs,
+        [AffectedRun(**row) for row in rows("retraction_runs")],
         [Mirrors(**row) for row in rows("retraction_mirrors")],
         [Published(**row) for row in rows("retraction_published")],
         Erasure(**rows("erasure_counts")[0]),

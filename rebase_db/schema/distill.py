@@ -25,7 +25,8 @@ class TrainingSet(Base):
     """A frozen, ordered choice of examples.
 
     `manifest_hash` (tag `training_set/v1`) is over the task version's hash and the examples' in order. `successor_of`
-    is the set that this one repeats without what has been retracted since.
+    is the set that this one repeats without what has been retracted since. `selection` says what it was chosen from,
+    and what was left out and why.
     """
 
     __tablename__ = "training_set"

@@ -1,4 +1,4 @@
--- The retractions that stand over rows behind a training set, with the members they concern.
+-- The retractions that stand over rows behind some training sets, with the members they concern.
 SELECT
     retraction.retraction_id,
     retraction.kind,
@@ -7,7 +7,8 @@ SELECT
     retraction.created_at,
     retraction.erased_at,
     count(DISTINCT makers.example_id) AS examples
-FROM lineage.makers_of_set(:training_set_id) AS makers
+FROM unnest(CAST(:training_set_ids AS integer [])) AS asked (training_set_id)
+CROSS JOIN LATERAL lineage.makers_of_set(asked.training_set_id) AS makers
 INNER JOIN example ON example.example_id = makers.maker_id
 INNER JOIN retrieval_link AS link USING (link_id)
 INNER JOIN retracted_row USING (dataset_id, row_id)

@@ -1,4 +1,4 @@
--- The retrievals that found the rows behind a training set, with their encoders.
+-- The retrievals that found the rows behind some training sets, with their encoders.
 SELECT
     retrieval.retrieval_id,
     retrieval.scoring,
@@ -14,7 +14,8 @@ SELECT
     count(DISTINCT link.link_id) AS links,
     min(generation.created_at - make_interval(secs => generation.latency_seconds)) AS transform_began_at,
     max(generation.created_at) AS transform_ended_at
-FROM lineage.makers_of_set(:training_set_id) AS makers
+FROM unnest(CAST(:training_set_ids AS integer [])) AS asked (training_set_id)
+CROSS JOIN LATERAL lineage.makers_of_set(asked.training_set_id) AS makers
 INNER JOIN example ON example.example_id = makers.maker_id
 INNER JOIN generation USING (generation_id)
 INNER JOIN retrieval_link AS link ON link.link_id = example.link_id

@@ -1,7 +1,8 @@
--- The splits behind a training set, a line for each revision they were read in, through example parents too.
+-- The splits behind some training sets, a line for each revision they were read in, through example parents too.
 WITH made AS (
     SELECT makers.example_id, source_row.*
-    FROM lineage.makers_of_set(:training_set_id) AS makers
+    FROM unnest(CAST(:training_set_ids AS integer [])) AS asked (training_set_id)
+    CROSS JOIN LATERAL lineage.makers_of_set(asked.training_set_id) AS makers
     INNER JOIN example ON example.example_id = makers.maker_id
     INNER JOIN retrieval_link AS link USING (link_id)
     INNER JOIN source_row USING (dataset_id, row_id)

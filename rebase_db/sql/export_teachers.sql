@@ -1,4 +1,4 @@
--- The teachers and prompts behind a training set, most used first; of parents' calls too.
+-- The teachers and prompts behind some training sets, most used first; of parents' calls too.
 SELECT
     teacher.teacher_id,
     teacher.provider,
@@ -9,7 +9,8 @@ SELECT
     prompt.name AS prompt,
     prompt.content_hash AS prompt_hash,
     count(DISTINCT makers.example_id) AS examples
-FROM lineage.makers_of_set(:training_set_id) AS makers
+FROM unnest(CAST(:training_set_ids AS integer [])) AS asked (training_set_id)
+CROSS JOIN LATERAL lineage.makers_of_set(asked.training_set_id) AS makers
 INNER JOIN example ON example.example_id = makers.maker_id
 INNER JOIN generation USING (generation_id)
 INNER JOIN teacher USING (teacher_id)

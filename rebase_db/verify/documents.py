@@ -36,6 +36,9 @@ DOCUMENTS = (
         (
             "(SELECT jsonb_build_object('manifest', encode(manifest_hash, 'hex'), 'student', student, 'base_weights',"
             " encode(base_weights_hash, 'hex'), 'hyperparameters', hyperparameters, 'seed', seed)"
+            " || CASE WHEN parent_run_id IS NULL THEN '{}' ELSE jsonb_build_object('parent', jsonb_build_array("
+            "parent_run_id, (SELECT encode(parent.artifact_hash, 'hex') FROM training_run AS parent"
+            " WHERE parent.training_run_id = training_run.parent_run_id))) END"
             " FROM training_set WHERE training_set.training_set_id = training_run.training_set_id)"
         ),
     ),

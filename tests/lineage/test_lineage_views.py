@@ -44,13 +44,15 @@ GRAIN = {
     "dataset_set": "dataset, training_set_id",
     "row_set": "via_example_id, training_set_id, position",
     "run": "training_run_id",
-    "run_example": "training_run_id, position, via_example_id",
-    "run_source": "training_run_id, position, via_example_id",
+    "run_set": "training_run_id, learned_by",
+    "run_member": "training_run_id, example_id",
+    "run_example": "training_run_id, example_id, via_example_id",
+    "run_source": "training_run_id, example_id, via_example_id",
     "run_dataset": "training_run_id, dataset",
     "run_licence": "training_run_id, licence",
     "run_teacher": "training_run_id, teacher_id, prompt_id",
     "run_cost": "training_run_id, kind",
-    "row_run": "via_example_id, training_run_id, position",
+    "row_run": "via_example_id, training_run_id, example_id",
     "dataset_run": "dataset, training_run_id",
     "licence_run": "licence, training_run_id",
     "score": "training_run_id, benchmark_id, metric",
@@ -93,6 +95,7 @@ class History:
     members: dict[int, list[int]] = field(default_factory=dict)
     sets: dict[int, int] = field(default_factory=dict)
     """Set by run."""
+    run_parents: dict[int, int] = field(default_factory=dict)
 
     def rests_on(self, example: int) -> dict[int, int]:
         """The examples that an example rests on, itself among them, with the steps to each."""
@@ -103,11 +106,25 @@ class History:
             found |= dict.fromkeys(front, steps)
         return found
 
-    def in_run(self, run: int) -> Iterable[tuple[int, int, int, int]]:
-        """Position, example, the example it rests on, and steps."""
-        for position, example in enumerate(self.members[self.sets[run]], 1):
+    def before(self, run: int | None) -> Iterable[int]:
+        """The run, its parent, the parent's parent, and so on."""
+        while run is not None:
+            yield run
+            run = self.run_parents.get(run)
+
+    def learned(self, run: int) -> dict[int, tuple[int, int]]:
+        """What a run has learned: example, the run whose set it is in, nearest first, and its position there."""
+        found: dict[int, tuple[int, int]] = {}
+        for each in self.before(run):
+            for position, example in enumerate(self.members[self.sets[each]], 1):
+                found.setdefault(example, (each, position))
+        return found
+
+    def in_run(self, run: int) -> Iterable[tuple[int, int, int, int, int]]:
+        """The run whose set it is, position, example, the example it rests on, and steps."""
+        for example, (learned_by, position) in self.learned(run).items():
             for via, depth in self.rests_on(example).items():
-                yield position, example, via, depth
+                yield learned_by, position, example, via, depth
 
 
 def grow(connection: Connection, chain: dict[str, Row], seed: int) -> History:
@@ -139,6 +156,9 @@ def grow(connection: Connection, chain: dict[str, Row], seed: int) -> History:
             history.parents[example].add(parent)
     for number in range(3):
         add_set(connection, chain, history, chance.sample(examples, 6), runs=number)
+    # Two that began with the weights of the newest one before: grandchild, child, and one with children.
+    for _ in range(2):
+        add_set(connection, chain, history, chance.sample(examples, 6), runs=1, parent=max(history.sets))
     retract(connection, history, chance.sample(sorted(set(history.own.values())), 3))
     add(
         connection, "likely_source",
@@ -185,7 +205,15 @@ def add_call(connection: Connection, history: History, call: Row, row: SourceKey
         history.teacher_of[example] = call["teacher_id"]
 
 
-def add_set(connection: Connection, chain: dict[str, Row], history: History, members: list[int], *, runs: int) -> None:
+def add_set(
+    connection: Connection,
+    chain: dict[str, Row],
+    history: History,
+    members: list[int],
+    *,
+    runs: int,
+    parent: int | None = None,
+) -> None:
     name = f"s{len(history.members)}"
     like = chain["training_set"] | {"name": name, "size": len(members), "manifest_hash": digest(name)}
     del like["training_set_id"], like["seal"]
@@ -196,9 +224,13 @@ def add_set(connection: Connection, chain: dict[str, Row], history: History, mem
         add(connection, "training_set_member", example_id=example, **key)
     connection.execute(text(named("record_mixes")), {"training_set_id": training_set})
     for seed in range(runs):
-        run = chain["training_run"] | {"training_set_id": training_set, "run_key": digest((name, seed))}
+        key = {"training_set_id": training_set, "run_key": digest((name, seed)), "parent_run_id": parent}
+        run = chain["training_run"] | key
         del run["training_run_id"], run["seal"]
-        history.sets[add(connection, "training_run", **run)["training_run_id"]] = training_set
+        number = add(connection, "training_run", **run)["training_run_id"]
+        history.sets[number] = training_set
+        if parent is not None:
+            history.run_parents[number] = parent
 
 
 def retract(connection: Connection, history: History, rows: list[SourceKey]) -> None:
@@ -273,12 +305,9 @@ def test_examples_and_rows_from_either_end(connection: Connection, history: Hist
 
 
 def test_runs_and_rows_from_either_end(connection: Connection, history: History) -> None:
-    facts = [
-        (run, position, example, via, depth, *history.own[via])
-        for run in history.sets
-        for position, example, via, depth in history.in_run(run)
-    ]
-    columns = "training_run_id, position, example_id, via_example_id, depth, dataset_id, row_id"
+    facts = [(run, *fact, *history.own[fact[3]]) for run in history.sets for fact in history.in_run(run)]
+    assert {run for run, learned_by, *_ in facts if run != learned_by} == history.run_parents.keys()
+    columns = "training_run_id, learned_by, position, example_id, via_example_id, depth, dataset_id, row_id"
     for view in ("run_source", "row_run"):
         same(connection, f"SELECT {columns} FROM lineage.{view} WHERE dataset LIKE 'more-%'", facts)  # noqa: S608
     in_sets = [
@@ -295,16 +324,21 @@ def test_runs_and_rows_from_either_end(connection: Connection, history: History)
     runs = ", ".join(map(str, history.sets))
     same(
         connection,
-        f"SELECT training_run_id, position, example_id, via_example_id, depth FROM lineage.run_example"  # noqa: S608
+        "SELECT training_run_id, learned_by, position, example_id, via_example_id, depth FROM lineage.run_example"  # noqa: S608
         f" WHERE training_run_id IN ({runs})",
-        [fact[:5] for fact in facts],
+        [fact[:6] for fact in facts],
+    )
+    same(
+        connection,
+        f"SELECT training_run_id, learned_by, training_set_id FROM lineage.run_set WHERE training_run_id IN ({runs})",  # noqa: S608
+        [(run, each, history.sets[each]) for run in history.sets for each in history.before(run)],
     )
 
 
 def test_counts_of_a_run(connection: Connection, history: History) -> None:
     by_dataset, by_licence, by_teacher = defaultdict(set), defaultdict(set), defaultdict(set)
     for run in history.sets:
-        for _, example, via, _ in history.in_run(run):
+        for _, _, example, via, _ in history.in_run(run):
             dataset_id, row_id = history.own[via]
             by_dataset[run, dataset_id].add((example, row_id, (dataset_id, row_id) in history.retracted))
             by_licence[run, history.licences[dataset_id]].add((example, dataset_id))
@@ -319,10 +353,10 @@ def test_counts_of_a_run(connection: Connection, history: History) -> None:
                 (
                     *key,
                     count := len({example for example, _, _ in behind}),
-                    6,
+                    len(history.learned(key[0])),
                     len({row for _, row, _ in behind}),
                     len({example for example, _, gone in behind if gone}),
-                    round(Decimal(count) / 6, 4),
+                    round(Decimal(count) / len(history.learned(key[0])), 4),
                 )
                 for key, behind in by_dataset.items()
             ],
@@ -336,7 +370,12 @@ def test_counts_of_a_run(connection: Connection, history: History) -> None:
                 for key, behind in by_licence.items()
             ],
         )
-    in_sets = {(history.sets[run], dataset_id): behind for (run, dataset_id), behind in by_dataset.items()}
+    in_sets = defaultdict(set)
+    for training_set in history.sets.values():
+        for example in history.members[training_set]:
+            for dataset_id, row_id in (history.own[via] for via in history.rests_on(example)):
+                fact = (example, row_id, (dataset_id, row_id) in history.retracted)
+                in_sets[training_set, dataset_id].add(fact)
     same(
         connection,
         "SELECT training_set_id, dataset_id, examples, rows, retracted"
@@ -362,7 +401,7 @@ def test_counts_of_a_run(connection: Connection, history: History) -> None:
 def test_costs_of_a_run(connection: Connection, history: History) -> None:
     expected = []
     for run in history.sets:
-        behind = {via for _, _, via, _ in history.in_run(run)}
+        behind = {via for _, _, _, via, _ in history.in_run(run)}
         answers = {history.call_of[example][1] for example in behind}
         calls = {call: cost for example in behind for call, cost in history.calls[history.call_of[example][0]].items()}
         for kind, wanted in (("answer", True), ("other attempt", False)):
@@ -395,7 +434,17 @@ def test_what_a_retraction_reaches(connection: Connection, history: History) -> 
     same(
         connection,
         f"SELECT training_run_id, examples, rows FROM lineage.retracted_run WHERE retraction_id = {newest}",  # noqa: S608
-        [(run, *counts[training_set]) for run, training_set in history.sets.items() if training_set in counts],
+        [
+            (run, len({example for example, _ in found}), len({row for _, row in found}))
+            for run in history.sets
+            if (
+                found := {
+                    (example, history.own[via])
+                    for _, _, example, via, _ in history.in_run(run)
+                    if history.own[via] in history.retracted
+                }
+            )
+        ],
     )
 
 

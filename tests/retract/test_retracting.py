@@ -286,9 +286,12 @@ def test_successors_leave_out_what_is_retracted_by_then(shop: Shop) -> None:
     assert members(made.frozen.name) == [1, 2, 3, 5]
     again = successor("triage-first")
     assert (again.made, again.frozen) == (False, made.frozen)
-    assert shop.rows("SELECT successor_of, selection FROM training_set WHERE name = :name", name=made.frozen.name) == [
-        (1, {"encoder_id": 1, "order": "rank", "successor_of": "triage-first", "left_out": 1, "retractions": [1]})
-    ]
+    ((follows, selection),) = shop.rows(
+        "SELECT successor_of, selection FROM training_set WHERE name = :name", name=made.frozen.name
+    )
+    assert (follows, selection["successor_of"], selection["without"]) == (1, "triage-first", 1)
+    assert selection["retractions"] == [1]
+    assert sum(selection["datasets"].values()) == sum(selection["labels"].values()) == 4
     with shop.engine.connect() as connection:
         (first,) = (each for each in report_on(connection, 1).sets if each.name == "triage-first")
     assert (first.successor, first.command) == (made.frozen.name, None)

@@ -120,7 +120,7 @@ def test_a_run_that_is_begun_is_reported_as_running(shop: Shop) -> None:
     run_id = shop.one("SELECT training_run_id FROM training_run WHERE state = 'running'")
     with ThreadPoolExecutor(1) as pool:
         with shop.engine.begin() as connection:
-            assert len(begin_run(connection, run_id)[1]) == 6
+            assert len(begin_run(connection, run_id).examples) == 6
             retracting = pool.submit(shop.retract, "row", "chats:default/later:1")
             shop.wait_for_a_lock()
         assert (run_id, "running") in [(each.run, each.state) for each in retracting.result().runs]

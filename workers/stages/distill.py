@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from rebase_db import queue, settings
 from rebase_db.database import failures
-from rebase_db.distill.runs import begin_run, mark_distilled, read_run, write_metrics
+from rebase_db.distill.parent import weights_of
+from rebase_db.distill.runs import TRAINED_ON, begin_run, mark_distilled, read_run, write_metrics
 from rebase_db.errors import TrainingError
 from rebase_db.export.model_card import write_model_card
 from rebase_db.faults import FaultPoint, reach
@@ -65,15 +66,15 @@ class DistillStage:
         (claim,), (training_run_id,) = claims, lane
         try:
             with self.engine.begin() as connection:
-                run, examples = begin_run(connection, training_run_id)
+                begun = begin_run(connection, training_run_id)
+            start = None if begun.parent is None else weights_of(begun.parent)
         except TrainingError as error:
             yield Result([(claim, Fail(f"{error.message} {error.hint}"))])
             return
         from rebase_db.distill.classifier import train_classifier
         from rebase_db.distill.student import Hyperparameters, TrainingStoppedError, environment
 
-        labels = run.labels or sorted({example.label for example in examples})
-
+        run = begun.run
         unwritten: list[MetricPoint] = []
 
         def on_metric(point: MetricPoint) -> None:
@@ -92,10 +93,13 @@ class DistillStage:
 
         try:
             artifact = train_classifier(
-                examples,
-                labels,
+                begun.examples,
+                begun.labels,
                 base=run.base,
-                hyperparameters=Hyperparameters.from_dict(run.hyperparameters),
+                start=start,
+                hyperparameters=Hyperparameters.from_dict(
+                    {name: value for name, value in run.hyperparameters.items() if name != TRAINED_ON}
+                ),
                 # Of this attempt alone: a worker that lost the run may still be writing its own.
                 folder=settings.artifacts() / f"{run.run_key.hex()[:16]}-{training_run_id}-{claim.attempt}",
                 on_metric=on_metric,

@@ -17,6 +17,7 @@ FILES = (
     # What the recursive ones stand on.
     "ancestors_of",
     "descendants_of",
+    "runs_before",
     "makers_of_set",
     # The corpus.
     "source_row",
@@ -38,6 +39,10 @@ FILES = (
     "row_set",
     "dataset_set",
     "run",
+    "run_set",
+    "learned_within",
+    "run_member",
+    "examples_learned",
     "run_example",
     "run_source",
     "run_dataset",

@@ -138,6 +138,10 @@ EDGES = (
     ),
     Edge("task", "set", "training_set INNER JOIN task_version USING (task_version_id)", order="training_set_id"),
     Edge("set", "run", "training_run", order="training_run_id"),
+    Edge(
+        "run", "run", "training_run", parent=("parent_run_id",), role="'began with its weights'",
+        order="training_run_id",
+    ),
     Edge("run", "evaluation", "evaluation", order="evaluation_id"),
     Edge("benchmark", "evaluation", "evaluation", order="evaluation_id"),
     Edge("task", "publication", "publication", order="publication_id"),

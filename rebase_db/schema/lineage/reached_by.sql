@@ -8,6 +8,10 @@ BEGIN ATOMIC
 
     containing AS (
         SELECT DISTINCT member.training_set_id FROM reached INNER JOIN training_set_member AS member USING (example_id)
+    ),
+
+    trained AS (
+        SELECT DISTINCT learned.training_run_id FROM containing INNER JOIN lineage.run_set AS learned USING (training_set_id)
     )
 
     SELECT 'link', link_id, 'link:' || link_id
@@ -26,13 +30,11 @@ BEGIN ATOMIC
     FROM containing
     INNER JOIN training_set USING (training_set_id)
     UNION ALL
-    SELECT 'run', training_run.training_run_id, 'run:' || training_run.training_run_id
-    FROM containing
-    INNER JOIN training_run USING (training_set_id)
+    SELECT 'run', trained.training_run_id, 'run:' || trained.training_run_id
+    FROM trained
     UNION ALL
     SELECT 'evaluation', evaluation.evaluation_id, 'evaluation:' || evaluation.evaluation_id
-    FROM containing
-    INNER JOIN training_run USING (training_set_id)
+    FROM trained
     INNER JOIN evaluation USING (training_run_id);
 END;
 

@@ -11,6 +11,7 @@ SELECT
     run.base_revision,
     run.hyperparameters,
     run.seed,
+    run.parent_run_id,
     run.state,
     run.code_version,
     run.artifact_path,
@@ -24,5 +25,7 @@ INNER JOIN task USING (task_id);
 
 COMMENT ON VIEW lineage.run IS 'One row a training run: a student trained, or to be trained, on a set.';
 COMMENT ON COLUMN lineage.run.size IS 'number of the set''s examples';
+COMMENT ON COLUMN lineage.run.parent_run_id IS
+'the run whose weights it started from; null where it started from the base model''s';
 COMMENT ON COLUMN lineage.run.state IS 'waiting, running, done, failed or cancelled';
 COMMENT ON COLUMN lineage.run.artifact_hash IS 'SHA-256 over the files of the model, in hex';

@@ -1,6 +1,8 @@
 CREATE VIEW lineage.run_source AS
 SELECT
     reached.training_run_id,
+    reached.training_set_id,
+    reached.learned_by,
     reached.position,
     reached.example_id,
     CASE reached.depth WHEN 0 THEN 'own' ELSE 'parent' END AS kind,
@@ -25,9 +27,13 @@ INNER JOIN dataset_split USING (dataset_id, split_id)
 INNER JOIN ingest_split USING (dataset_id, ingest_id, split_id);
 
 COMMENT ON VIEW lineage.run_source IS
-'One row an example of a run''s set and an example it rests on: the row of that one. Ask it by run; by row or dataset
-ask row_run.';
-COMMENT ON COLUMN lineage.run_source.position IS 'place of example_id in the set, from 1';
+'One row an example that a run has learned from and an example that one rests on: the row of the latter. Ask it by run;
+by row or dataset ask row_run.';
+COMMENT ON COLUMN lineage.run_source.training_set_id IS
+'the set that example_id is in: the run''s, or that of learned_by';
+COMMENT ON COLUMN lineage.run_source.learned_by IS
+'the run whose set that is: itself, or one whose weights it started from';
+COMMENT ON COLUMN lineage.run_source.position IS 'place of example_id in that set, from 1';
 COMMENT ON COLUMN lineage.run_source.kind IS
 'own: the row example_id was made from; parent: the row of an earlier example';
 COMMENT ON COLUMN lineage.run_source.depth IS 'steps to that earlier example; 0 for the own row';
