@@ -13,6 +13,7 @@ from cli import (
     control,
     corpus,
     database,
+    encoders,
     export,
     fleet,
     lineage,
@@ -68,6 +69,7 @@ def options(
 
 run.add_to(app)
 corpus.add_to(app)
+encoders.add_to(app)
 task.add_to(app)
 stages.add_to(app)
 spending.add_to(app)

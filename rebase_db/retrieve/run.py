@@ -9,29 +9,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sqlalchemy import func, insert, select, text
 
-from rebase_db.database.copy import driver
 from rebase_db.errors import RebaseError
 from rebase_db.faults import FaultPoint, reach
 from rebase_db.retract.lock import changes_so_far, hold_still
-from rebase_db.retrieve.corpus import keys_of, read_live, require_embedded, retracted_rows
+from rebase_db.retrieve.corpus import require_embedded, retracted_rows
 from rebase_db.retrieve.query_vectors import ensure_query_vectors
-from rebase_db.retrieve.rank import Candidates, rank_rows
-from rebase_db.retrieve.score import score_rows
-from rebase_db.retrieve.stored import among, join, read_scores, share_keys
+from rebase_db.retrieve.rank import rank_rows
+from rebase_db.retrieve.snapshot import score_tasks
 from rebase_db.retrieve.write import lock_task, merge_links, write_receipt, write_scores
-from rebase_db.schema import Dataset, Ingest, Retrieval, RetrievalExclusion
+from rebase_db.schema import Dataset, Retrieval, RetrievalExclusion
 from rebase_db.sql import named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from numpy.typing import NDArray
     from sqlalchemy import Connection, Engine
 
     from rebase_db.embed.encoder import Encoder
-    from rebase_db.retrieve.corpus import Keys
-    from rebase_db.retrieve.query_vectors import QueryVectors
-    from rebase_db.retrieve.rank import Ranking
+    from rebase_db.retrieve.rank import Candidates, Ranking
+    from rebase_db.retrieve.snapshot import Snapshot
     from rebase_db.retrieve.stored import TaskScores
 
 SCORE_BYTES_A_PASS = 256 << 20
@@ -66,9 +62,7 @@ def request_retrieval(
 
     `exclude_datasets` are globs on dataset names.
     """
-    globs = list(exclude_datasets)
-    datasets = connection.execute(select(Dataset.dataset_id, Dataset.name)).all() if globs else []
-    excluded = [dataset_id for dataset_id, name in datasets if any(fnmatchcase(name, glob) for glob in globs)]
+    excluded = excluded_datasets(connection, exclude_datasets)
     current = connection.execute(
         text(named("current_retrieval")),
         {
@@ -102,10 +96,11 @@ def request_retrieval(
     return retrieval_id
 
 
-def loads_so_far(connection: Connection) -> int:
-    """How many loads of datasets were finished: what `retrieval.loads_seen` counts."""
-    made = select(func.count()).select_from(Ingest).where(Ingest.finished_at.is_not(None))
-    return int(connection.execute(made).scalar_one())
+def excluded_datasets(connection: Connection, names: Iterable[str]) -> list[int]:
+    """The datasets with any of these names or globs."""
+    globs = list(names)
+    datasets = connection.execute(select(Dataset.dataset_id, Dataset.name)).all() if globs else []
+    return [dataset_id for dataset_id, name in datasets if any(fnmatchcase(name, glob) for glob in globs)]
 
 
 def read_requests(connection: Connection, retrieval_ids: Sequence[int]) -> list[Request]:
@@ -162,18 +157,18 @@ class Scored:
 
     requests: Sequence[Request]
     _scores: TaskScores
-    _corpus: _Corpus
+    _snapshot: Snapshot
 
     def write(self, connection: Connection, retrieval_ids: Collection[int]) -> dict[int, dict[str, int | float | None]]:
         """Rank the rows for these of the requests and write it, in the caller's transaction.
 
         Returns what each retrieval did, by column of `retrieval`.
         """
-        rows = self._corpus.candidates(self._scores)
+        rows = self._snapshot.candidates(self._scores)
         scores, done = self._scores, {}
         for request in self.requests:
             if request.retrieval_id in retrieval_ids:
-                done[request.retrieval_id] = _write(connection, request, self._corpus, scores, rows)
+                done[request.retrieval_id] = _write(connection, request, self._snapshot, scores, rows)
                 # What the first of them stored, the others have not scored.
                 scores = scores.as_stored(request.retrieval_id)
         return done
@@ -196,53 +191,29 @@ def compute_retrievals(
     for part in _passes(engine, requests):
         # Task versions asked for twice (another scoring, say) are scored once.
         versions = list(dict.fromkeys(request.task_version_id for request in part))
-        corpus, scores = _score(engine, encoder_id, {version: queries[version] for version in versions})
+        snapshot, scores = score_tasks(engine, encoder_id, {version: queries[version] for version in versions})
         reach(FaultPoint.RETRIEVE_SCORED)
         for version in versions:
             # Together, because a task's newest request has to be the last that is merged.
             mine = [request for request in part if request.task_version_id == version]
-            yield Scored(mine, scores.pop(version), corpus)
-
-
-def _score(
-    engine: Engine, encoder_id: int, queries: Mapping[int, QueryVectors]
-) -> tuple[_Corpus, dict[int, TaskScores]]:
-    """Part scores of every live row, as of one moment, by task version: stored ones where there are, and new ones."""
-    with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
-        # Again, for what was ingested since the query vectors were computed.
-        require_embedded(connection, encoder_id)
-        live, gone = read_live(connection)
-        scores: dict[int, TaskScores] = {}
-        missing: list[Keys] = []
-        last = None
-        for version in queries:
-            found = share_keys(read_scores(connection, version, encoder_id), last)
-            if last is None or found.keys is not last.keys:
-                missing.append(live[~among(live, found.keys)])
-            last = found
-            scores[version] = found.without(gone)
-        unscored = missing[0] if len(missing) == 1 else np.unique(np.concatenate(missing))
-        new = join(list(score_rows(connection, encoder_id, list(queries.values()), unscored)), len(queries))
-        for place, version in enumerate(queries):
-            scores[version] = scores[version].merged(new, place)
-        return _Corpus(_mirror_groups(connection), changes_so_far(connection), loads_so_far(connection)), scores
+            yield Scored(mine, scores.pop(version), snapshot)
 
 
 def _write(
-    connection: Connection, request: Request, corpus: _Corpus, scores: TaskScores, rows: Candidates
+    connection: Connection, request: Request, snapshot: Snapshot, scores: TaskScores, rows: Candidates
 ) -> dict[str, int | float | None]:
     """Rank the rows for one request and write what came of it."""
     ranking = _rank(request, rows)
     hold_still(connection)
-    if changes_so_far(connection) != corpus.changes_seen:
+    if changes_so_far(connection) != snapshot.changes_seen:
         rows = rows.without(retracted_rows(connection))
         ranking = _rank(request, rows)
     lock_task(connection, request.task_version_id, request.encoder_id)
     # As of the corpus that was scored: what was retracted or loaded since makes the next request compute anew.
     seen = {
         "rows_scored": len(scores.keys),
-        "retractions_seen": corpus.changes_seen,
-        "loads_seen": corpus.loads_seen,
+        "retractions_seen": snapshot.changes_seen,
+        "loads_seen": snapshot.loads_seen,
     }
     newer = select(Retrieval.retrieval_id).where(
         Retrieval.task_version_id == request.task_version_id,
@@ -289,39 +260,3 @@ def _passes(engine: Engine, requests: Sequence[Request]) -> Iterator[Sequence[Re
     size = max(1, SCORE_BYTES_A_PASS // (_BYTES_A_SCORE * max(1, int(rows))))
     for first in range(0, len(requests), size):
         yield requests[first : first + size]
-
-
-def _mirror_groups(connection: Connection) -> tuple[Keys, NDArray[np.int64]]:
-    """Rows that have mirrors, ascending, and the group of each."""
-    with driver(connection).cursor(binary=True) as cursor:
-        found = np.array(cursor.execute(named("mirror_groups")).fetchall(), np.int64).reshape(-1, 3)
-    keys = keys_of(found[:, 0], found[:, 1])
-    order = np.argsort(keys)
-    return keys[order], found[order, 2]
-
-
-class _Corpus:
-    """What does not depend on the task: which rows are mirrors, and how old the corpus was."""
-
-    def __init__(self, mirrors: tuple[Keys, NDArray[np.int64]], changes_seen: int, loads_seen: int) -> None:
-        self.changes_seen = changes_seen
-        self.loads_seen = loads_seen
-        self._mirrored, self._groups = mirrors
-
-    def candidates(self, scores: TaskScores) -> Candidates:
-        """The rows as candidates of the task."""
-        groups = np.zeros(len(scores.keys), np.int64)
-        # A row without cells is not scored and has no place.
-        found = among(self._mirrored, scores.keys)
-        groups[np.searchsorted(scores.keys, self._mirrored[found])] = self._groups[found]
-        lengths = np.diff(scores.bounds)
-        return Candidates(
-            np.repeat(scores.dataset_ids, lengths),
-            scores.row_ids,
-            scores.input_scores,
-            scores.output_scores,
-            scores.input_columns,
-            scores.output_columns,
-            np.repeat(scores.dataset_scores, lengths),
-            groups,
-        )
