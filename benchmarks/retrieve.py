@@ -109,7 +109,7 @@ class InMemory:
             sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[:TOP_N]
 
 
-def retrieve(engine: Engine, encoder_id: int, versions: list[int]) -> None:
+def retrieve(engine: Engine, encoder_id: int, versions: list[int], top_n: int = TOP_N) -> None:
     """All tasks through the stage."""
     with engine.begin() as connection:
         for version in versions:
@@ -117,7 +117,7 @@ def retrieve(engine: Engine, encoder_id: int, versions: list[int]) -> None:
                 connection,
                 version,
                 encoder_id,
-                top_n=TOP_N,
+                top_n=top_n,
                 scoring="average-score",
                 mirrors="first",
                 exclude_datasets=[],

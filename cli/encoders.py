@@ -47,12 +47,27 @@ def compare(
     top: Annotated[int | None, typer.Option(min=1, help="Rows of each list; the task's top_n unless given.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Rank the corpus for a task under two encoders and say where the lists differ. The task's links stay as they are."""
+    """Rank the corpus for a task under two encoders, and say where the lists differ. The task's links stay."""
     from cli.output import emit_json
     from cli.session import task_pipeline
+    from rebase_db.retrieve.compare import compare_encoders, find_encoder
+    from rebase_db.retrieve.run import excluded_datasets
 
     with task_pipeline(task) as steps:
-        comparison = steps.compare_encoders(steps.stored(), first, second, top)
+        asked = steps.file.retrieve
+        with steps.engine.connect() as connection:
+            encoder_ids = find_encoder(connection, first), find_encoder(connection, second)
+            excluded = excluded_datasets(connection, asked.exclude_datasets)
+        comparison = compare_encoders(
+            steps.engine,
+            steps.models.encoder,
+            steps.stored().task_version_id,
+            encoder_ids,
+            top_n=top or asked.top_n,
+            scoring=asked.scoring,
+            excluded=frozenset(excluded),
+            drop_mirrors=asked.mirrors == "first",
+        )
     if as_json:
         emit_json(comparison.as_dict())
         return

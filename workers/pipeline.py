@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rebase_db import queue
 from rebase_db.check.example import ExampleChecker
@@ -23,9 +23,8 @@ from rebase_db.errors import RebaseError, TaskError
 from rebase_db.evaluate.store import register_benchmark
 from rebase_db.export.model_card import write_model_card
 from rebase_db.ingest.load import Receipt, load_dataset
-from rebase_db.retrieve.compare import compare_encoders, find_encoder
 from rebase_db.retrieve.receipt import newest_retrieval, read_receipt
-from rebase_db.retrieve.run import excluded_datasets, request_retrieval, retrieval_counts
+from rebase_db.retrieve.run import request_retrieval, retrieval_counts
 from rebase_db.task.store import StoredTask, add_task, find_task
 from rebase_db.transform.budget import BudgetState, Limits, drop_limits, read_budget, set_budget
 from rebase_db.transform.estimate import Estimate, estimate
@@ -179,23 +178,6 @@ class Pipeline:
         with self.engine.connect() as connection:
             newest = newest_retrieval(connection, task.task_version_id, self.encoder_id)
             return None if newest is None else read_receipt(connection, newest)
-
-    def compare_encoders(self, task: StoredTask, first: str, second: str, top_n: int | None) -> Comparison:
-        """The task's hit lists under two encoders, by number or name; nothing is changed by it."""
-        asked = self.file.retrieve
-        with self.engine.connect() as connection:
-            encoder_ids = find_encoder(connection, first), find_encoder(connection, second)
-            excluded = excluded_datasets(connection, asked.exclude_datasets)
-        return compare_encoders(
-            self.engine,
-            self.models.encoder,
-            task.task_version_id,
-            encoder_ids,
-            top_n=top_n or asked.top_n,
-            scoring=asked.scoring,
-            excluded=frozenset(excluded),
-            drop_mirrors=asked.mirrors == "first",
-        )
 
     def ask_retrieval(self, task: StoredTask) -> int:
         """Have workers embed what has no vector yet and rank the corpus for the task; the retrieval's id."""

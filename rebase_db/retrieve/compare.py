@@ -1,4 +1,4 @@
-"""Two encoders' hit lists for a task, side by side, before one takes the other's place. Nothing is written but query vectors."""
+"""Two encoders' hit lists for a task, side by side, before one takes the other's place."""
 
 from __future__ import annotations
 
@@ -131,7 +131,8 @@ def compare_encoders(
         lists.append(keys_of(rows.dataset_ids[chosen], rows.row_ids[chosen]))
     with engine.connect() as connection:
         names = {key: name for key, name in connection.execute(select(Dataset.dataset_id, Dataset.name))}  # noqa: C416
-    return compare_lists(*lists, top_n, names)
+    first, second = lists
+    return compare_lists(first, second, top_n, names)
 
 
 def compare_lists(first: Keys, second: Keys, top_n: int, names: dict[int, str]) -> Comparison:

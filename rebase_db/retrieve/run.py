@@ -177,7 +177,7 @@ class Scored:
 def compute_retrievals(
     engine: Engine, requests: Sequence[Request], load_encoder: Callable[[], Encoder]
 ) -> Iterator[Scored]:
-    """Score, in one pass, the rows that a task of `requests` (of one encoder) has no score of; all scores, task by task.
+    """Score, in one pass, rows that a task of `requests` (of one encoder) has no score of; all scores, task by task.
 
     Args:
         engine: The database.

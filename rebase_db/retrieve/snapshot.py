@@ -1,4 +1,4 @@
-"""The corpus as of one moment, and the part scores of its rows for tasks: those stored, and of the other rows new ones."""
+"""The corpus as of one moment, and the part scores of its rows for tasks: those stored, and new ones of the others."""
 
 from __future__ import annotations
 

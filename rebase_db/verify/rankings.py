@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 NEWEST = """\
 SELECT max(retrieval_id) FROM retrieval WHERE state = 'done' GROUP BY task_version_id, encoder_id ORDER BY 1"""
 COUNTS = """\
-SELECT rows_scored, rows_entered, rows_kept, cutoff_score, loads_seen FROM retrieval WHERE retrieval_id = %(retrieval_id)s"""
+SELECT rows_scored, rows_entered, rows_kept, cutoff_score, loads_seen
+FROM retrieval
+WHERE retrieval_id = %(retrieval_id)s"""
 SCORES = """\
 SELECT
     dataset_id, retrieval_id, dataset_score, array_send(row_ids), array_send(input_scores), array_send(output_scores)
