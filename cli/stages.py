@@ -29,9 +29,10 @@ def retrieve(
     detach: DetachOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Rank every row of the corpus for a task and keep the nearest; only rows without a score are scored.
+    """Rank every row of the corpus for a task and keep the nearest.
 
-    Prints what that did to each dataset whose links or scores changed; with `--json` to all.
+    Only rows that have no score for it yet are scored. Prints what that did to the datasets of which rows were scored
+    or links changed; with --json to all.
     """
     from cli.output import data, talk
     from cli.session import task_pipeline

@@ -35,7 +35,7 @@ __all__ = ["shop", "shop_template"]
 PAIRS = EncoderIdentity("pair-counter", "local", text_hash("pair-counter"), WIDTH, 128, "float32")
 LATER = """\
 {"text": "the courier with my parcel never came", "team": "shipping"}
-{"text": "nothing of the kind", "team": "none"}
+{"text": "my card was charged twice for the parcel", "team": "none"}
 """
 
 
@@ -74,7 +74,7 @@ def test_a_retrieval_s_receipt(shop: Shop, invoke: Callable[..., Result], tmp_pa
     again = invoke("retrieve", "triage")
     assert f"Nothing has changed since retrieval {first['retrieval_id']}" in again.stderr
     assert json.loads(invoke("retrieve", "triage", "--json").stdout) == first | {"new": False}
-    shop.load(tmp_path / "letters.jsonl", LATER)
+    shop.load(tmp_path / "letters.jsonl", LATER, description="Read a message to a shop and say which team answers.")
     shown = invoke("retrieve", "triage")
     receipt = json.loads(invoke("retrieve", "triage", "--json").stdout)
     assert receipt["retrieval_id"] == first["retrieval_id"] + 1
@@ -83,15 +83,15 @@ def test_a_retrieval_s_receipt(shop: Shop, invoke: Callable[..., Result], tmp_pa
     assert receipt["previous_cutoff_score"] == first["cutoff_score"] <= receipt["cutoff_score"]
     (letters,) = [one for one in receipt["datasets"] if one["dataset"] == "letters"]
     assert letters == {
-        "dataset": "letters", "ranked": 2, "scored": 2, "entered": 1, "returned": 0, "kept": 0, "displaced": 0,
+        "dataset": "letters", "ranked": 2, "scored": 2, "entered": 2, "returned": 0, "kept": 0, "displaced": 0,
     }  # fmt: skip
-    assert sum(one["displaced"] for one in receipt["datasets"]) == receipt["rows_displaced"] == 1
+    assert sum(one["displaced"] for one in receipt["datasets"]) == receipt["rows_displaced"] == 2
     header, *lines = shown.stdout.splitlines()
     assert header.split() == ["dataset", "ranked", "scored", "entered", "returned", "kept", "displaced"]
     changed = {one["dataset"] for one in receipt["datasets"] if one["scored"] or one["entered"] or one["displaced"]}
     assert {line.split()[0] for line in lines} == changed
     assert len(changed) < len(receipt["datasets"])
-    assert f"{receipt['rows_scored']} rows scored, 2 of them anew: 1 entered, 0 returned, 6 kept" in shown.stderr
+    assert f"{receipt['rows_scored']} rows scored, 2 of them anew: 2 entered, 0 returned, 5 kept" in shown.stderr
     cut = f"The average-score at the cut is {receipt['cutoff_score']:.4f}, before {first['cutoff_score']:.4f}."
     assert cut in shown.stderr
     # By another scoring the cut is another number.
