@@ -21,10 +21,10 @@ from benchmarks.real_corpus import fill_vectors, load_corpus
 from rebase_db import queue
 from rebase_db.embed.encoder import load_encoder
 from rebase_db.lease import Lease
-from rebase_db.retrieve.corpus import description_vectors, read_cells, read_vectors
+from rebase_db.retrieve.corpus import description_vectors, keys_of, read_cells, read_live, read_vectors
 from rebase_db.retrieve.query_vectors import ensure_query_vectors, stored_query_vectors
 from rebase_db.retrieve.run import request_retrieval
-from rebase_db.retrieve.score import score_corpus
+from rebase_db.retrieve.score import score_rows
 from rebase_db.task.file import TaskFile
 from rebase_db.task.store import add_task
 from workers.runner import drain
@@ -64,21 +64,16 @@ class InMemory:
         found = ensure_query_vectors(engine, lambda: encoder, encoder_id, versions)
         self.queries = [found[version] for version in versions]
         with engine.connect() as connection:
-            cells = list(read_cells(connection))
-            offsets = dict(
-                zip(
-                    [part.dataset_id for part in cells],
-                    np.cumsum([0, *(part.texts for part in cells)])[:-1].tolist(),
-                    strict=True,
-                )
-            )
-            self.vectors = np.empty((sum(part.texts for part in cells), 384), np.float32)
-            for dataset_id, text_ids, vectors in read_vectors(connection, encoder_id, 0, 1 << 30):
-                self.vectors[offsets[dataset_id] + text_ids - 1] = vectors
-            descriptions = description_vectors(connection, encoder_id)
-        self.text_of_cell = np.concatenate([offsets[part.dataset_id] + part.text_ids - 1 for part in cells])
+            cells = list(read_cells(connection, read_live(connection)[0]))
+            texts = np.concatenate([keys_of(part.dataset_id, part.text_ids) for part in cells])
+            self.vectors = np.empty((len(texts), 384), np.float32)
+            for keys, vectors in read_vectors(connection, encoder_id, texts):
+                self.vectors[np.searchsorted(texts, keys)] = vectors
+            descriptions = description_vectors(connection, encoder_id, [part.dataset_id for part in cells])
+        firsts = np.cumsum([0, *(len(part.text_ids) for part in cells)])[:-1]
+        self.text_of_cell = np.concatenate([first + part.places for first, part in zip(firsts, cells, strict=True)])
         self.column_of_cell = np.concatenate([part.column_ids for part in cells])
-        lengths = np.concatenate([np.diff(np.append(part.starts, len(part.text_ids))) for part in cells])
+        lengths = np.concatenate([np.diff(np.append(part.starts, len(part.places))) for part in cells])
         self.starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
         self.lengths = lengths
         rows = [len(part.row_ids) for part in cells]
@@ -114,7 +109,7 @@ class InMemory:
             sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[:TOP_N]
 
 
-def retrieve(engine: Engine, encoder_id: int, versions: list[int]) -> None:
+def retrieve(engine: Engine, encoder_id: int, versions: list[int], top_n: int = TOP_N) -> None:
     """All tasks through the stage."""
     with engine.begin() as connection:
         for version in versions:
@@ -122,7 +117,7 @@ def retrieve(engine: Engine, encoder_id: int, versions: list[int]) -> None:
                 connection,
                 version,
                 encoder_id,
-                top_n=TOP_N,
+                top_n=top_n,
                 scoring="average-score",
                 mirrors="first",
                 exclude_datasets=[],
@@ -137,7 +132,8 @@ def score(engine: Engine, encoder_id: int, versions: list[int]) -> None:
     """The part of it that NumPy does too, from the database: part scores and winning columns of every row."""
     with engine.connect() as connection:
         queries = stored_query_vectors(connection, encoder_id, versions)
-        for _ in score_corpus(connection, encoder_id, [queries[version] for version in versions]):
+        live, _ = read_live(connection)
+        for _ in score_rows(connection, encoder_id, [queries[version] for version in versions], live):
             pass
 
 

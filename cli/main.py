@@ -13,6 +13,7 @@ from cli import (
     control,
     corpus,
     database,
+    encoders,
     export,
     fleet,
     grow,
@@ -72,6 +73,7 @@ def options(
 run.add_to(app)
 grow.add_to(app)
 corpus.add_to(app)
+encoders.add_to(app)
 task.add_to(app)
 stages.add_to(app)
 what_if.add_to(app)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+
+from cli.database import JsonOption
 
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="The name of a task that was added.")]
 DetachOption = Annotated[
@@ -25,8 +27,13 @@ def retrieve(
         Literal["first", "all"] | None, typer.Option(help="Of rows with equal content keep the best ranked, or all.")
     ] = None,
     detach: DetachOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Rank every row of the corpus for a task and keep the nearest."""
+    """Rank every row of the corpus for a task and keep the nearest.
+
+    Only rows that have no score for it yet are scored. Prints what that did to the datasets of which rows were scored
+    or links changed; with --json to all.
+    """
     from cli.output import data, talk
     from cli.session import task_pipeline
 
@@ -41,11 +48,40 @@ def retrieve(
             return
         steps.refuse_if_paused()
         steps.embed()
-        counts = steps.retrieve(steps.stored())
+        task_version = steps.stored()
+        before = steps.retrieval_receipt(task_version)
+        steps.retrieve(task_version)
+        receipt = steps.retrieval_receipt(task_version)
+    if receipt is not None:
+        print_receipt(receipt, new=before is None or before["retrieval_id"] != receipt["retrieval_id"], as_json=as_json)
+
+
+def print_receipt(receipt: dict[str, Any], *, new: bool, as_json: bool) -> None:
+    """Print what a retrieval did; `new` if it was computed just now."""
+    from cli.output import emit_json, table, talk
+
+    if as_json:
+        emit_json(receipt | {"new": new})
+        return
+    if not new:
+        talk.print(f"Nothing has changed since retrieval {receipt['retrieval_id']}, which did this:")
+    numbers = ("ranked", "scored", "entered", "returned", "kept", "displaced")
+    changing = ("scored", "entered", "returned", "displaced")
+    changed = [one for one in receipt["datasets"] if any(one[name] for name in changing)]
+    if changed:
+        table(("dataset", *numbers), [tuple(one.values()) for one in changed], numbers=numbers)
+    kept = receipt["rows_kept"] - receipt["rows_returned"]
     talk.print(
-        f"{counts['rows_scored']:,} rows scored: {counts['rows_entered']:,} entered, {counts['rows_kept']:,} kept, "
-        f"{counts['rows_displaced']:,} displaced, {counts['mirrors_left_out']:,} mirrors left out."
+        f"{receipt['rows_scored']:,} rows scored, {receipt['rows_scored_anew']:,} of them anew: "
+        f"{receipt['rows_entered']:,} entered, {receipt['rows_returned']:,} returned, {kept:,} kept, "
+        f"{receipt['rows_displaced']:,} displaced, {receipt['mirrors_left_out']:,} mirrors left out.",
+        soft_wrap=True,
     )
+    if receipt["cutoff_score"] is not None:
+        before = receipt["previous_cutoff_score"]
+        same = receipt["previous_scoring"] == receipt["scoring"] and before is not None
+        was = f", before {before:.4f}" if same else ""
+        talk.print(f"The {receipt['scoring']} at the cut is {receipt['cutoff_score']:.4f}{was}.")
 
 
 def freeze(

@@ -24,6 +24,7 @@ from rebase_db.errors import RebaseError, TaskError
 from rebase_db.evaluate.store import register_benchmark
 from rebase_db.export.model_card import write_model_card
 from rebase_db.ingest.load import load_dataset
+from rebase_db.retrieve.receipt import newest_retrieval, read_receipt
 from rebase_db.retrieve.run import request_retrieval, retrieval_counts
 from rebase_db.task.store import StoredTask, add_task, find_task
 from rebase_db.transform.reservation import lane_has_room
@@ -171,6 +172,12 @@ class Pipeline:
         self.refuse_if_paused()  # since: then the retrieval waits
         with self.engine.connect() as connection:
             return retrieval_counts(connection, retrieval_id)
+
+    def retrieval_receipt(self, task: StoredTask) -> dict[str, Any] | None:
+        """What the task's newest finished retrieval did, to each dataset too."""
+        with self.engine.connect() as connection:
+            newest = newest_retrieval(connection, task.task_version_id, self.encoder_id)
+            return None if newest is None else read_receipt(connection, newest)
 
     def ask_retrieval(self, task: StoredTask) -> int:
         """Have workers embed what has no vector yet and rank the corpus for the task; the retrieval's id."""

@@ -29,6 +29,14 @@ def datasets(connection: Connection) -> list[dict[str, Any]]:
     return _all(connection, "datasets")
 
 
+def encoders(connection: Connection) -> list[dict[str, Any]]:
+    """One record an encoder."""
+    return [
+        {name: value if isinstance(value, str) else int(value) for name, value in row.items()}
+        for row in _all(connection, "encoders")
+    ]
+
+
 def task_sources(connection: Connection, task_version_id: int, encoder_id: int) -> list[tuple[str, int]]:
     """Datasets and the number of the task's accepted examples from each, most first."""
     rows = connection.execute(

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sqlalchemy import insert, select, text
+from sqlalchemy import func, insert, select, text
 
-from rebase_db.database.copy import driver
 from rebase_db.errors import RebaseError
 from rebase_db.faults import FaultPoint, reach
 from rebase_db.retract.lock import changes_so_far, hold_still
 from rebase_db.retrieve.corpus import require_embedded, retracted_rows
 from rebase_db.retrieve.options import datasets_named, plain_share, plain_weights
 from rebase_db.retrieve.query_vectors import ensure_query_vectors
-from rebase_db.retrieve.rank import AVERAGE_SCORE, Candidates, rank_rows
-from rebase_db.retrieve.score import score_corpus
-from rebase_db.retrieve.write import lock_task, merge_links, write_scores
+from rebase_db.retrieve.rank import AVERAGE_SCORE, rank_rows
+from rebase_db.retrieve.snapshot import score_tasks
+from rebase_db.retrieve.write import lock_task, merge_links, write_receipt, write_scores
 from rebase_db.schema import Retrieval, RetrievalExclusion
 from rebase_db.sql import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from numpy.typing import NDArray
     from sqlalchemy import Connection, Engine
 
     from rebase_db.embed.encoder import Encoder
-    from rebase_db.retrieve.query_vectors import QueryVectors
-    from rebase_db.retrieve.rank import Ranking, Weights
-    from rebase_db.retrieve.score import DatasetScores
+    from rebase_db.retrieve.rank import Candidates, Ranking, Weights
+    from rebase_db.retrieve.snapshot import Snapshot
+    from rebase_db.retrieve.stored import TaskScores
 
-SCORE_BYTES_A_PASS = 512 << 20
-"""Memory for part scores; more tasks than fit are scored in a further pass over the vectors."""
+SCORE_BYTES_A_PASS = 256 << 20
+"""Memory for part scores, taken twice while they are joined; more tasks than fit are scored in a further pass."""
 _BYTES_A_SCORE = 12  # two float32 scores and two int16 columns
 
 
@@ -176,26 +174,28 @@ class Scored:
     """Retrievals of one task version, oldest first, with the scores of every row."""
 
     requests: Sequence[Request]
-    _corpus: _Corpus
-    _place: int
+    _scores: TaskScores
+    _snapshot: Snapshot
 
     def write(self, connection: Connection, retrieval_ids: Collection[int]) -> dict[int, dict[str, int | float | None]]:
         """Rank the rows for these of the requests and write it, in the caller's transaction.
 
         Returns what each retrieval did, by column of `retrieval`.
         """
-        rows = self._corpus.candidates(self._place)
-        return {
-            request.retrieval_id: _write(connection, request, self._corpus, self._place, rows)
-            for request in self.requests
-            if request.retrieval_id in retrieval_ids
-        }
+        rows = self._snapshot.candidates(self._scores)
+        scores, done = self._scores, {}
+        for request in self.requests:
+            if request.retrieval_id in retrieval_ids:
+                done[request.retrieval_id] = _write(connection, request, self._snapshot, scores, rows)
+                # What the first of them stored, the others have not scored.
+                scores = scores.as_stored(request.retrieval_id)
+        return done
 
 
 def compute_retrievals(
     engine: Engine, requests: Sequence[Request], load_encoder: Callable[[], Encoder]
 ) -> Iterator[Scored]:
-    """Score the corpus once for all `requests` (of one encoder); what came of it, by task version.
+    """Score, in one pass, rows that a task of `requests` (of one encoder) has no score of; all scores, task by task.
 
     Args:
         engine: The database.
@@ -209,32 +209,30 @@ def compute_retrievals(
     for part in _passes(engine, requests):
         # Task versions asked for twice (another scoring, say) are scored once.
         versions = list(dict.fromkeys(request.task_version_id for request in part))
-        corpus = _score(engine, encoder_id, [queries[version] for version in versions])
+        snapshot, scores = score_tasks(engine, encoder_id, {version: queries[version] for version in versions})
         reach(FaultPoint.RETRIEVE_SCORED)
-        for place, version in enumerate(versions):
+        for version in versions:
             # Together, because a task's newest request has to be the last that is merged.
-            yield Scored([request for request in part if request.task_version_id == version], corpus, place)
-
-
-def _score(engine: Engine, encoder_id: int, queries: Sequence[QueryVectors]) -> _Corpus:
-    """Score every live row, as of one moment."""
-    with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
-        # Again, for what was ingested since the query vectors were computed.
-        require_embedded(connection, encoder_id)
-        scores = list(score_corpus(connection, encoder_id, queries))
-        return _Corpus(scores, _mirror_groups(connection), changes_so_far(connection))
+            mine = [request for request in part if request.task_version_id == version]
+            yield Scored(mine, scores.pop(version), snapshot)
 
 
 def _write(
-    connection: Connection, request: Request, corpus: _Corpus, place: int, rows: Candidates
+    connection: Connection, request: Request, snapshot: Snapshot, scores: TaskScores, rows: Candidates
 ) -> dict[str, int | float | None]:
     """Rank the rows for one request and write what came of it."""
     ranking = _rank(request, rows)
     hold_still(connection)
-    if changes_so_far(connection) != corpus.changes_seen:
+    if changes_so_far(connection) != snapshot.changes_seen:
         rows = rows.without(retracted_rows(connection))
         ranking = _rank(request, rows)
     lock_task(connection, request.task_version_id, request.encoder_id)
+    # As of the corpus that was scored: what was retracted or loaded since makes the next request compute anew.
+    seen = {
+        "rows_scored": len(scores.keys),
+        "retractions_seen": snapshot.changes_seen,
+        "loads_seen": snapshot.loads_seen,
+    }
     newer = select(Retrieval.retrieval_id).where(
         Retrieval.task_version_id == request.task_version_id,
         Retrieval.encoder_id == request.encoder_id,
@@ -243,25 +241,25 @@ def _write(
     )
     if connection.execute(newer.limit(1)).first() is not None:
         # Revived, or slower than one that was asked for later: the task's ranking is that one's.
-        return {
-            "rows_scored": len(corpus.row_ids),
+        return seen | {
             "rows_entered": 0,
             "rows_kept": 0,
             "rows_displaced": 0,
             "mirrors_left_out": 0,
             "cutoff_score": None,
-            "retractions_seen": corpus.changes_seen,
         }
-    write_scores(
-        connection,
-        request.retrieval_id,
-        request.task_version_id,
-        request.encoder_id,
-        [(place, dataset) for dataset in corpus.scores],
-    )
-    merged = merge_links(connection, request.retrieval_id, request.task_version_id, request.encoder_id, rows, ranking)
-    # As of the corpus that was scored: what was retracted since makes the next request compute anew.
-    return merged | {"rows_scored": len(corpus.row_ids), "retractions_seen": corpus.changes_seen}
+    lane = request.task_version_id, request.encoder_id
+    write_scores(connection, request.retrieval_id, *lane, scores)
+    merged = merge_links(connection, request.retrieval_id, *lane, rows, ranking)
+    write_receipt(connection, request.retrieval_id, _ranked(request, rows), scores, merged)
+    return seen | merged.counts
+
+
+def _ranked(request: Request, rows: Candidates) -> dict[int, int]:
+    """Rows that competed, by dataset."""
+    datasets, counts = np.unique(rows.dataset_ids, return_counts=True)
+    found = zip(datasets.tolist(), counts.tolist(), strict=True)
+    return {dataset_id: 0 if dataset_id in request.excluded else count for dataset_id, count in found}
 
 
 def _rank(request: Request, rows: Candidates) -> Ranking:
@@ -278,55 +276,7 @@ def _rank(request: Request, rows: Candidates) -> Ranking:
 
 def _passes(engine: Engine, requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
     with engine.connect() as connection:
-        rows = connection.execute(text(named("live_rows"))).scalar_one()
-    size = max(1, SCORE_BYTES_A_PASS // (_BYTES_A_SCORE * max(1, rows)))
+        rows = connection.execute(select(func.coalesce(func.sum(Dataset.last_row_id), 0))).scalar_one()
+    size = max(1, SCORE_BYTES_A_PASS // (_BYTES_A_SCORE * max(1, int(rows))))
     for first in range(0, len(requests), size):
         yield requests[first : first + size]
-
-
-def _mirror_groups(connection: Connection) -> dict[tuple[int, int], int]:
-    with driver(connection).cursor(binary=True) as cursor:
-        cursor.execute(named("mirror_groups"))
-        return {(dataset_id, row_id): group for dataset_id, row_id, group in cursor}
-
-
-class _Corpus:
-    """All scored rows, dataset after dataset, with what does not depend on the task."""
-
-    def __init__(
-        self, scores: Sequence[DatasetScores], mirror_groups: dict[tuple[int, int], int], changes_seen: int
-    ) -> None:
-        self.scores = scores
-        self.changes_seen = changes_seen
-        lengths = [len(part.row_ids) for part in scores]
-        self.lengths = lengths
-        self.row_ids: NDArray[np.int32] = _join([part.row_ids for part in scores], np.int32)
-        self.dataset_ids: NDArray[np.int32] = np.repeat(
-            np.array([part.dataset_id for part in scores], np.int32), lengths
-        )
-        self.mirror_groups = np.zeros(len(self.row_ids), np.int64)
-        if mirror_groups and len(self.row_ids):
-            keys = self.dataset_ids.astype(np.int64) << 32 | self.row_ids
-            wanted = np.array([dataset_id << 32 | row_id for dataset_id, row_id in mirror_groups], np.int64)
-            places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-            # A row without cells is not scored and has no place.
-            found = keys[places] == wanted
-            self.mirror_groups[places[found]] = np.fromiter(mirror_groups.values(), np.int64)[found]
-
-    def candidates(self, place: int) -> Candidates:
-        """The rows as candidates of the task at `place`."""
-        scores = self.scores
-        return Candidates(
-            self.dataset_ids,
-            self.row_ids,
-            _join([part.input_scores[place] for part in scores], np.float32),
-            _join([part.output_scores[place] for part in scores], np.float32),
-            _join([part.input_columns[place] for part in scores], np.int16),
-            _join([part.output_columns[place] for part in scores], np.int16),
-            np.repeat(np.array([part.dataset_scores[place] for part in scores], np.float32), self.lengths),
-            self.mirror_groups,
-        )
-
-
-def _join(parts: Sequence[NDArray[Any]], kind: type[np.generic]) -> NDArray[Any]:
-    return np.concatenate(parts) if parts else np.empty(0, kind)

@@ -1,4 +1,4 @@
-"""Part scores of every row for all waiting tasks at once, in one pass over the vectors.
+"""Part scores of rows for all waiting tasks at once, in one pass over the vectors of these rows' texts.
 
 Per dataset: cosines of its distinct texts with every query (one matrix product, filled in as the vectors stream by),
 spread to its cells, and the best cell of each row taken. A text that stands in a thousand cells is multiplied once.
@@ -14,7 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from rebase_db.errors import RebaseError
-from rebase_db.retrieve.corpus import DatasetCells, description_vectors, read_cells, read_vectors
+from rebase_db.retrieve.corpus import DatasetCells, description_vectors, keys_of, read_cells, read_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sqlalchemy import Connection
 
+    from rebase_db.retrieve.corpus import Keys
     from rebase_db.retrieve.query_vectors import QueryVectors
 
 TEXTS_A_GROUP = 65_536
@@ -32,7 +33,7 @@ CELLS_A_BLOCK = 131_072
 
 @dataclass(frozen=True, slots=True)
 class DatasetScores:
-    """Part scores of one dataset's rows for T tasks.
+    """Part scores of some of a dataset's rows for T tasks.
 
     Attributes:
         dataset_id: The dataset.
@@ -53,29 +54,34 @@ class DatasetScores:
     dataset_scores: NDArray[np.float32]
 
 
-def score_corpus(connection: Connection, encoder_id: int, queries: Sequence[QueryVectors]) -> Iterator[DatasetScores]:
-    """Scores of every dataset with live rows, in order of dataset id."""
+def score_rows(
+    connection: Connection, encoder_id: int, queries: Sequence[QueryVectors], rows: Keys
+) -> Iterator[DatasetScores]:
+    """Scores of these rows (ascending keys) as far as they have cells, in order of dataset id.
+
+    No vector is read but those of the rows' texts and of their datasets' descriptions.
+    """
     sides = np.stack([query.input_mean for query in queries] + [query.output_mean for query in queries])
     # Products of half and single precision are exact in double precision, and so, nearly always, is the float32 their
     # sum is rounded to: a score does not depend on which rows were multiplied with it, and equal texts tie exactly.
     sides = sides.astype(np.float64)
     instructions = np.stack([query.instruction for query in queries]).astype(np.float64)
-    descriptions = description_vectors(connection, encoder_id)
-    for group in _groups(read_cells(connection)):
-        offsets = dict(zip([cells.dataset_id for cells in group], _offsets(group), strict=True))
-        cosines = np.full((sum(cells.texts for cells in group), len(sides)), np.nan, np.float32)
+    for group in _groups(read_cells(connection, rows)):
+        descriptions = description_vectors(connection, encoder_id, [cells.dataset_id for cells in group])
+        texts = np.concatenate([keys_of(cells.dataset_id, cells.text_ids) for cells in group])
+        cosines = np.full((len(texts), len(sides)), np.nan, np.float32)
         with (
-            closing(read_vectors(connection, encoder_id, group[0].dataset_id, group[-1].dataset_id)) as messages,
+            closing(read_vectors(connection, encoder_id, texts)) as messages,
             threadpool_limits(1, user_api="blas"),
         ):
             # One thread keeps up with the server; more would spin between the messages, on its cores.
-            for dataset_id, text_ids, vectors in messages:
-                offset = offsets.get(dataset_id)
-                if offset is not None:  # a dataset all of whose rows are retracted has vectors but no cells
-                    cosines[offset + text_ids - 1] = vectors @ sides.T
+            for keys, vectors in messages:
+                cosines[np.searchsorted(texts, keys)] = vectors @ sides.T
+        first = 0
         for cells in group:
-            offset = offsets[cells.dataset_id]
-            scores, columns = best_cells(cells, cosines[offset : offset + cells.texts])
+            last = first + len(cells.text_ids)
+            scores, columns = best_cells(cells, cosines[first:last])
+            first = last
             if np.isnan(scores).any() or cells.dataset_id not in descriptions:
                 raise RebaseError(
                     f"Dataset {cells.dataset_id} has texts without a vector under encoder {encoder_id}.",
@@ -96,16 +102,12 @@ def score_corpus(connection: Connection, encoder_id: int, queries: Sequence[Quer
 def _groups(datasets: Iterable[DatasetCells]) -> Iterator[list[DatasetCells]]:
     group: list[DatasetCells] = []
     for cells in datasets:
-        if group and sum(member.texts for member in group) + cells.texts > TEXTS_A_GROUP:
+        if group and sum(len(member.text_ids) for member in group) + len(cells.text_ids) > TEXTS_A_GROUP:
             yield group
             group = []
         group.append(cells)
     if group:
         yield group
-
-
-def _offsets(group: Sequence[DatasetCells]) -> list[int]:
-    return [0, *np.cumsum([cells.texts for cells in group])[:-1].tolist()]
 
 
 def best_cells(cells: DatasetCells, cosines: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
@@ -121,13 +123,13 @@ def best_cells(cells: DatasetCells, cosines: NDArray[np.float32]) -> tuple[NDArr
     rows, queries = len(cells.row_ids), cosines.shape[1]
     scores = np.empty((queries, rows), np.float32)
     columns = np.empty((queries, rows), np.int16)
-    ends = np.append(cells.starts[1:], len(cells.text_ids))
+    ends = np.append(cells.starts[1:], len(cells.places))
     first = 0
     while first < rows:
         # As many whole rows as fit the block, at least one.
         last = max(first + 1, int(np.searchsorted(ends, cells.starts[first] + CELLS_A_BLOCK, side="right")))
         begin, end = int(cells.starts[first]), int(ends[last - 1])
-        block = cosines[cells.text_ids[begin:end] - 1]
+        block = cosines[cells.places[begin:end]]
         starts = cells.starts[first:last] - begin
         best = np.maximum.reduceat(block, starts, axis=0)
         scores[:, first:last] = best.T

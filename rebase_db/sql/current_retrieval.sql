@@ -20,18 +20,8 @@ WHERE
     AND (
         newest.state <> 'done'
         OR (
-            -- Of a retrieval from before there were retractions it is null.
-            coalesce(newest.retractions_seen, 0) = (SELECT count(*) + count(undone_at) FROM retraction)
-            AND newest.rows_scored = (
-                SELECT count(*)
-                FROM source_row
-                WHERE
-                    retracted_at IS NULL
-                    AND EXISTS (
-                        SELECT
-                        FROM cell
-                        WHERE cell.dataset_id = source_row.dataset_id AND cell.row_id = source_row.row_id
-                    )
-            )
+            newest.retractions_seen = (SELECT count(*) + count(undone_at) FROM retraction)
+            -- Of a retrieval from before loads were counted it is null, and so it is not current.
+            AND newest.loads_seen = (SELECT count(*) FROM ingest WHERE finished_at IS NOT NULL)
         )
     )

@@ -3,6 +3,6 @@ SELECT dataset_id, row_id, dense_rank() OVER (ORDER BY content_hash) AS mirror_g
 FROM (
     SELECT dataset_id, row_id, content_hash, count(*) OVER (PARTITION BY content_hash) AS copies
     FROM source_row
-    WHERE retracted_at IS NULL
+    WHERE retracted_at IS NULL AND removed_at IS NULL
 ) AS counted
 WHERE copies > 1

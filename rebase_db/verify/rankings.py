@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 NEWEST = """\
 SELECT max(retrieval_id) FROM retrieval WHERE state = 'done' GROUP BY task_version_id, encoder_id ORDER BY 1"""
 COUNTS = """\
-SELECT rows_scored, rows_entered, rows_kept, cutoff_score FROM retrieval WHERE retrieval_id = %(retrieval_id)s"""
+SELECT rows_scored, rows_entered, rows_kept, cutoff_score, loads_seen
+FROM retrieval
+WHERE retrieval_id = %(retrieval_id)s"""
 SCORES = """\
 SELECT
     dataset_id, retrieval_id, dataset_score, array_send(row_ids), array_send(input_scores), array_send(output_scores)
@@ -68,6 +70,8 @@ FROM retrieval_link
 WHERE task_version_id = %(task_version_id)s AND encoder_id = %(encoder_id)s AND displaced_by IS NULL
 GROUP BY dataset_id
 ORDER BY dataset_id"""
+RECEIPT = """\
+SELECT dataset_id, ranked, entered + returned + kept FROM retrieval_dataset WHERE retrieval_id = %(retrieval_id)s"""
 LEFT_OUT = """\
 SELECT mirror.dataset_id, mirror.row_id, link.dataset_id, link.row_id
 FROM retrieval_mirror AS mirror
@@ -135,8 +139,8 @@ def _check_ranking(connection: Connection, request: Request, groups: dict[int, N
     key = {"retrieval_id": request.retrieval_id}
     parts = []
     for dataset_id, retrieval_id, dataset_score, *arrays in stream(connection, SCORES, lane, binary=True):
-        if retrieval_id != request.retrieval_id:
-            what = "it is not of the newest retrieval"
+        if retrieval_id > request.retrieval_id:
+            what = "it is of a retrieval after the newest that is done"
             record = {**lane, "dataset_id": dataset_id}
             yield Lie("row_score", record, what, str(request.retrieval_id), str(retrieval_id))
         try:
@@ -156,6 +160,7 @@ def _check_ranking(connection: Connection, request: Request, groups: dict[int, N
         max_share=request.max_share,
     )
     yield from _check_counts(connection, key, len(scored.row_ids), ranking)
+    yield from _check_receipt(connection, request, rows, ranking)
     yield from _check_links(connection, lane, request, rows, ranking)
     yield from _check_mirrors(connection, key, rows, ranking)
 
@@ -211,7 +216,7 @@ def _joined(parts: list[NDArray[Any]], kind: type[np.generic]) -> NDArray[Any]:
 
 
 def _check_counts(connection: Connection, key: dict[str, int], rows_scored: int, ranking: Ranking) -> Iterator[Lie]:
-    for scored, entered, kept, cutoff in stream(connection, COUNTS, key):
+    for scored, entered, kept, cutoff, _ in stream(connection, COUNTS, key):
         truth = {
             "rows_scored": (rows_scored, scored),
             "rows_entered and rows_kept": (len(ranking.chosen), (entered or 0) + (kept or 0)),
@@ -220,6 +225,26 @@ def _check_counts(connection: Connection, key: dict[str, int], rows_scored: int,
         for name, (expected, found) in truth.items():
             if expected != found:
                 yield Lie("retrieval", key, f"{name} are not those of the stored scores", str(expected), str(found))
+
+
+def _check_receipt(connection: Connection, request: Request, rows: Candidates, ranking: Ranking) -> Iterator[Lie]:
+    """Of each dataset how many rows competed and how many of them the ranking has."""
+    key = {"retrieval_id": request.retrieval_id}
+    if any(loads is None for *_, loads in stream(connection, COUNTS, key)):
+        return  # of a release that wrote no receipts
+    found = {dataset_id: numbers for dataset_id, *numbers in stream(connection, RECEIPT, key)}
+    ranked = _numbers(rows.dataset_ids[~np.isin(rows.dataset_ids, list(request.excluded))])
+    linked = _numbers(rows.dataset_ids[ranking.chosen])
+    for dataset_id in sorted(found.keys() | ranked.keys()):
+        expected = [ranked.get(dataset_id, 0), linked.get(dataset_id, 0)]
+        if (written := found.get(dataset_id, [0, 0])) != expected:
+            what = "the rows it ranked and the links it has are not those of the stored scores"
+            yield Lie("retrieval_dataset", {**key, "dataset_id": dataset_id}, what, str(expected), str(written))
+
+
+def _numbers(dataset_ids: NDArray[Any]) -> dict[int, int]:
+    datasets, counts = np.unique(dataset_ids, return_counts=True)
+    return dict(zip(datasets.tolist(), counts.tolist(), strict=True))
 
 
 def _check_links(

@@ -122,9 +122,10 @@ class Corpus:
         compute_and_finish(self.engine, requests, cast("Encoder", self), finish or mark_done)
 
     def retrieve(self, version: int, **options: Any) -> int:
-        """Request a retrieval and compute it; its id."""
+        """Request a retrieval and compute it, if that was not done; its id."""
         retrieval_id = self.ask(version, **options)
-        self.compute(retrieval_id)
+        if fetch(self.engine, "SELECT state FROM retrieval WHERE retrieval_id = :id", id=retrieval_id) != [("done",)]:
+            self.compute(retrieval_id)
         return retrieval_id
 
     def scored(self, version: int) -> list[reference.ScoredRow]:

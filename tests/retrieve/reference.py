@@ -106,7 +106,7 @@ SELECT cell.dataset_id, row_id, column_id, content_hash, vector::real[]
 FROM cell
 INNER JOIN source_row USING (dataset_id, row_id)
 INNER JOIN embedding USING (dataset_id, text_id)
-WHERE retracted_at IS NULL AND encoder_id = :encoder
+WHERE retracted_at IS NULL AND removed_at IS NULL AND encoder_id = :encoder
 ORDER BY 1, 2, 3
 """
 _DESCRIPTIONS = """

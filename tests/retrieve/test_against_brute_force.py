@@ -11,8 +11,9 @@ from sqlalchemy import text
 from rebase_db.errors import RebaseError
 from rebase_db.retrieve import corpus as corpus_module
 from rebase_db.retrieve import run, score
+from rebase_db.retrieve.corpus import read_live
 from rebase_db.retrieve.query_vectors import QueryVectors
-from rebase_db.retrieve.score import score_corpus
+from rebase_db.retrieve.score import score_rows
 from tests.load.sources import fetch
 from tests.retrieve.corpus import WIDTH, Corpus, exact_vector, expected_links, links, smooth_vector
 
@@ -102,15 +103,23 @@ def test_of_equal_cells_the_first_column_wins(corpus: Corpus) -> None:
 
 def test_neither_portions_nor_company_matter(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     versions = [corpus.add_task(name) for name in ("one", "two", "three")]
-    wanted = [
-        corpus.ask(version, scoring=scoring, mirrors="all") for version, scoring in zip(versions, SCORINGS, strict=True)
-    ]
+
+    def ask() -> list[int]:
+        """Anew, with other links and without any score."""
+        for version in versions:
+            corpus.retrieve(version, top_n=1)
+        with corpus.engine.begin() as connection:
+            connection.execute(text("DELETE FROM row_score"))
+        asked = zip(versions, SCORINGS, strict=True)
+        return [corpus.ask(version, scoring=scoring, mirrors="all") for version, scoring in asked]
 
     def written() -> list[list[Any]]:
-        scores = fetch(corpus.engine, "SELECT * FROM row_score ORDER BY task_version_id, dataset_id")
+        columns = "task_version_id, dataset_id, dataset_score, row_ids, input_scores, output_scores, input_columns"
+        order = "output_columns FROM row_score ORDER BY task_version_id, dataset_id"
+        scores = fetch(corpus.engine, f"SELECT {columns}, {order}")
         return [scores, *(links(corpus.engine, version) for version in versions)]
 
-    corpus.compute(*wanted)
+    corpus.compute(*ask())
     expected = written()
     assert [len(part) for part in expected] == [15, 10, 10, 10]
     for module, name, value in (
@@ -120,14 +129,17 @@ def test_neither_portions_nor_company_matter(corpus: Corpus, monkeypatch: pytest
         (score, "CELLS_A_BLOCK", 4),
         (corpus_module, "VECTORS_A_MESSAGE", 1),
         (corpus_module, "VECTORS_A_MESSAGE", 7),
+        (corpus_module, "ROWS_A_MESSAGE", 1),
+        (corpus_module, "ROWS_A_MESSAGE", 5),
         (run, "SCORE_BYTES_A_PASS", 1),
         (run, "SCORE_BYTES_A_PASS", 12 * 50 * 2),
     ):
+        wanted = ask()
         with monkeypatch.context() as patch:
             patch.setattr(module, name, value)
             corpus.compute(*wanted)
         assert written() == expected, (name, value)
-    for retrieval_id in reversed(wanted):
+    for retrieval_id in reversed(ask()):
         corpus.compute(retrieval_id)
     assert written() == expected
 
@@ -137,7 +149,9 @@ def test_scorings_of_one_task_in_one_pass_are_merged_in_the_order_they_were_aske
     wanted = [corpus.ask(version, scoring=scoring, top_n=top_n) for scoring in SCORINGS for top_n in (20, 4, 12)]
     corpus.compute(*wanted)
     assert links(corpus.engine, version) == expected_links(corpus.ranked(version, scoring="max-rank", top_n=12))
-    assert fetch(corpus.engine, "SELECT DISTINCT retrieval_id FROM row_score") == [(wanted[-1],)]
+    assert fetch(corpus.engine, "SELECT DISTINCT retrieval_id FROM row_score") == [(wanted[0],)]
+    scored = "SELECT retrieval_id, sum(scored) FROM retrieval_dataset GROUP BY 1 ORDER BY 1"
+    assert fetch(corpus.engine, scored) == [(wanted[0], 47), *((later, 0) for later in wanted[1:])]
 
 
 def test_retracted_rows_do_not_compete(corpus: Corpus) -> None:
@@ -260,6 +274,6 @@ def test_an_error_while_vectors_stream_in_lets_go_of_the_connection(corpus: Corp
     wrong = QueryVectors(*(np.ones(WIDTH + 1, np.float32),) * 3)
     with corpus.engine.connect() as connection:
         with pytest.raises(ValueError, match="matmul"):
-            list(score_corpus(connection, corpus.encoder_id, [wrong]))
+            list(score_rows(connection, corpus.encoder_id, [wrong], read_live(connection)[0]))
         connection.rollback()
         assert connection.execute(text("SELECT count(*) FROM dataset")).scalar_one() == 5

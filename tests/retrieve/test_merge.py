@@ -136,19 +136,20 @@ def test_the_same_request_again_is_the_one_that_is_there(corpus: Corpus) -> None
 def test_a_grown_corpus_is_retrieved_anew(corpus: Corpus) -> None:
     version = corpus.add_task("task")
     first = corpus.retrieve(version)
-    corpus.load("empty", [{"a": None}])  # a row that cannot be scored changes nothing
-    corpus.embed()
+    holes = ((None, None), ("only a", None), (None, "answer 2"))
+    corpus.load("holes", [{"a": a, "b": b} for a, b in holes], "Holes.")  # nothing is new
     assert corpus.ask(version) == first
-    corpus.load("new", [{"a": "task input 0", "b": "task output 0"}], "Find task.")
+    new = corpus.load("new", [{"a": "task input 0", "b": "task output 0"}], "Find task.")
     second = corpus.ask(version)
     assert second != first
     corpus.embed()
     corpus.compute(second)
-    assert links(corpus.engine, version)[0].key[0] == 7
+    assert links(corpus.engine, version)[0].key[0] == new
     assert links(corpus.engine, version) == expected_links(corpus.ranked(version))
     assert corpus.ask(version) == second
+    finished = "INSERT INTO ingest (dataset_id, ingest_id, code_version, finished_at) VALUES (:new, 2, '', now())"
     with corpus.engine.begin() as connection:
-        connection.execute(text("UPDATE source_row SET retracted_at = now() WHERE dataset_id = 7"))
+        connection.execute(text(finished), {"new": new})
     assert corpus.ask(version) not in {first, second}
 
 
