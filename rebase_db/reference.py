@@ -39,7 +39,7 @@ FORMS = {
     "dataset": "dataset:NAME",
     "licence": "licence:TEXT",
     "load": "load:DATASET:NUMBER",
-    "row": "row:DATASET:CONFIG/SPLIT:INDEX",
+    "row": "row:DATASET:CONFIG/SPLIT:INDEX[@LOAD]",
     **{kind: f"{kind}:NUMBER" for kind in NUMBERED},
     **{kind: f"{kind}:NAME" for kind in NAMED if kind != "dataset"},
 }
@@ -69,7 +69,8 @@ class Node:
     """A record that is there.
 
     Args:
-        reference: What it is called, in full: of a row always with config and split.
+        reference: What it is called, in full: of a row always with config and split, and with its load where a later
+            one brought another row to the same place.
         ids: Its key in the database: of a row `(dataset_id, row_id)`, of a load `(dataset_id, ingest_id)`, of a licence
             its text, of any other its number.
     """
@@ -118,7 +119,7 @@ def parse(text: str, kinds: Sequence[str] = tuple(FORMS)) -> Reference:
                 f"{text!r} should end in a number, which {key!r} is not.", hint=f"Write {FORMS[kind]}."
             )
         key = str(number)
-    elif kind in {"row", "load"} and decimal(key.rpartition(":")[2]) is None:
+    elif (kind == "load" and decimal(key.rpartition(":")[2]) is None) or (kind == "row" and _place(key) is None):
         raise UnknownNameError(f"{text!r} does not end in a number.", hint=f"Write {FORMS[kind]}.")
     return Reference(kind, key)
 
@@ -195,7 +196,10 @@ def _load(connection: Connection, reference: Reference) -> Node:
 
 
 def _row(connection: Connection, reference: Reference) -> Node:
-    """The row; a dataset's name may hold colons and slashes itself, so the database decides where it ends."""
+    """The row; a dataset's name may hold colons and slashes itself, so the database decides where it ends.
+
+    Without a load it is the row that the last load which had one brought to the place.
+    """
     place, _, index = reference.key.rpartition(":")
     name, _, split = place.rpartition(":")
     written = DatasetSplit.config + "/" + DatasetSplit.split
@@ -212,14 +216,25 @@ def _row(connection: Connection, reference: Reference) -> Node:
         raise UnknownNameError(f"{place} has {len(splits)} splits, and {reference} names none.", hint=f"Write {ways}.")
     chosen = splits[0]
     of_split = (SourceRow.dataset_id == chosen.dataset_id) & (SourceRow.split_id == chosen.split_id)
-    number = int(index)
-    query = select(SourceRow.row_id).where(of_split, SourceRow.source_index == number)
-    row_id = None if number > _MOST else connection.execute(query).scalar_one_or_none()
-    if row_id is None:
+    number, load = _place(reference.key) or (0, None)
+    query = (
+        select(SourceRow.row_id, SourceRow.ingest_id)
+        .where(of_split, SourceRow.source_index == number)
+        .order_by(SourceRow.ingest_id.desc())
+    )
+    found = [] if number > _MOST else connection.execute(query).all()
+    if not found:
         indexes = select(func.min(SourceRow.source_index), func.max(SourceRow.source_index)).where(of_split)
         low, high = connection.execute(indexes).one()
-        raise _no_number("row", f"{index} of {chosen.name} {chosen.split}", low, high)
-    return Node(Reference("row", f"{chosen.name}:{chosen.split}:{number}"), (chosen.dataset_id, row_id))
+        raise _no_number("row", f"{number} of {chosen.name} {chosen.split}", low, high)
+    row = next((each for each in found if load in {None, each.ingest_id}), None)
+    if row is None:
+        loads = ", ".join(str(each.ingest_id) for each in reversed(found))
+        raise UnknownNameError(
+            f"Load {load} brought no row {number} of {chosen.name} {chosen.split}.", hint=f"Such are of load {loads}."
+        )
+    of_load = "" if row is found[0] else f"@{row.ingest_id}"
+    return Node(Reference("row", f"{chosen.name}:{chosen.split}:{number}{of_load}"), (chosen.dataset_id, row.row_id))
 
 
 def _no_split(connection: Connection, place: str, name: str, split: str) -> UnknownNameError:
@@ -249,3 +264,10 @@ def decimal(text: str) -> int | None:
     """The whole number that decimal digits stand for, where they are no more than any key or place could have."""
     # Not int(): it takes signs, underscores and digits of other scripts, and raises for thousands of digits.
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+
+
+def _place(key: str) -> tuple[int, int | None] | None:
+    """The index and the load at the end of a row's key, `INDEX` or `INDEX@LOAD`; None where it ends otherwise."""
+    index, at, load = key.rpartition(":")[2].partition("@")
+    number, of_load = decimal(index), decimal(load)
+    return None if number is None or bool(at) != (of_load is not None) else (number, of_load)

@@ -22,7 +22,7 @@ from rebase_db.embed.plan import plan_chunks, register_encoder, revive_chunks
 from rebase_db.errors import RebaseError, TaskError
 from rebase_db.evaluate.store import register_benchmark
 from rebase_db.export.model_card import write_model_card
-from rebase_db.ingest.load import Receipt, load_dataset
+from rebase_db.ingest.load import load_dataset
 from rebase_db.retrieve.run import request_retrieval, retrieval_counts
 from rebase_db.task.store import StoredTask, add_task, find_task
 from rebase_db.transform.budget import BudgetState, Limits, drop_limits, read_budget, set_budget
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from rebase_db.distill.student import MetricPoint
     from rebase_db.embed.encoder import Encoder, EncoderIdentity
     from rebase_db.evaluate.store import Score
+    from rebase_db.ingest.receipt import Receipt
     from rebase_db.ingest.source import SourceDataset
     from rebase_db.lease import Lease
     from rebase_db.queue import Lane
@@ -367,7 +368,12 @@ def open_task_sources(file: TaskFile) -> Iterable[SourceDataset]:
 
 
 def ingest_sources(
-    engine: Engine, reporter: Reporter, sources: Iterable[SourceDataset], *, max_rows: int | None = None
+    engine: Engine,
+    reporter: Reporter,
+    sources: Iterable[SourceDataset],
+    *,
+    max_rows: int | None = None,
+    match: str | None = None,
 ) -> list[Receipt]:
     """Load datasets one after the other, each whole."""
     receipts = []
@@ -381,7 +387,7 @@ def ingest_sources(
 
         for source in sources:
             progress.note(source.name)
-            receipts.append(load_dataset(engine, source, max_rows=max_rows, on_rows=on_rows))
+            receipts.append(load_dataset(engine, source, max_rows=max_rows, match=match, on_rows=on_rows))
     return receipts
 
 

@@ -81,12 +81,20 @@ SELECT
     source_row.content,
     encode(source_row.content_hash, 'hex') AS row_hash,
     source_row.retracted_at,
-    source_row.erased_by
+    source_row.erased_by,
+    source_row.removed_at,
+    removed_row.ingest_id AS removed_by,
+    became.row_id AS became,
+    changed_row.previous_row_id AS previous
 FROM source_row
 INNER JOIN dataset USING (dataset_id)
 INNER JOIN dataset_split USING (dataset_id, split_id)
 INNER JOIN ingest USING (dataset_id, ingest_id)
-INNER JOIN ingest_split USING (dataset_id, ingest_id, split_id);
+INNER JOIN ingest_split USING (dataset_id, ingest_id, split_id)
+LEFT JOIN changed_row USING (dataset_id, row_id)
+LEFT JOIN removed_row ON removed_row.dataset_id = source_row.dataset_id AND removed_row.row_id = source_row.row_id
+LEFT JOIN changed_row AS became
+    ON became.dataset_id = source_row.dataset_id AND became.previous_row_id = source_row.row_id;
 
 COMMENT ON VIEW lineage.source_row IS 'One row a source row: where it stands at its source, and what it says.';
 COMMENT ON COLUMN lineage.source_row.row_id IS 'its number in our dataset; its place at its source is source_index';
@@ -100,6 +108,10 @@ COMMENT ON COLUMN lineage.source_row.content IS
 COMMENT ON COLUMN lineage.source_row.row_hash IS 'SHA-256 over the content, in hex; equal for mirrors';
 COMMENT ON COLUMN lineage.source_row.retracted_at IS 'since when a retraction that stands covers it';
 COMMENT ON COLUMN lineage.source_row.erased_by IS 'the retraction under which its words were erased';
+COMMENT ON COLUMN lineage.source_row.removed_at IS 'since when its source has it no more, or with other content';
+COMMENT ON COLUMN lineage.source_row.removed_by IS 'the load that found it so';
+COMMENT ON COLUMN lineage.source_row.became IS 'the row it has become, if its content changed';
+COMMENT ON COLUMN lineage.source_row.previous IS 'the row it was before its content changed';
 
 CREATE VIEW lineage.mirror AS
 SELECT
@@ -139,7 +151,10 @@ SELECT
     dataset_split.split,
     dataset_split.uri,
     ingest_split.revision,
-    ingest_split.rows_added,
+    ingest.match_by,
+    ingest_split.rows_added - coalesce(went.changed, 0) AS rows_added,
+    coalesce(went.changed, 0) AS rows_changed,
+    coalesce(went.removed, 0) AS rows_removed,
     ingest_split.rows_unchanged,
     ingest_split.rows_rejected,
     ingest_split.max_rows,
@@ -149,11 +164,29 @@ SELECT
 FROM ingest_split
 INNER JOIN ingest USING (dataset_id, ingest_id)
 INNER JOIN dataset USING (dataset_id)
-INNER JOIN dataset_split USING (dataset_id, split_id);
+INNER JOIN dataset_split USING (dataset_id, split_id)
+LEFT JOIN LATERAL (
+    SELECT
+        count(*) FILTER (WHERE changed_row.row_id IS NOT NULL) AS changed,
+        count(*) FILTER (WHERE changed_row.row_id IS NULL) AS removed
+    FROM removed_row
+    INNER JOIN source_row USING (dataset_id, row_id)
+    LEFT JOIN changed_row
+        ON changed_row.dataset_id = removed_row.dataset_id AND changed_row.previous_row_id = removed_row.row_id
+    WHERE
+        removed_row.dataset_id = ingest_split.dataset_id
+        AND removed_row.ingest_id = ingest_split.ingest_id
+        AND source_row.split_id = ingest_split.split_id
+) AS went ON true;
 
 COMMENT ON VIEW lineage.load IS 'One row a load and a split that it read.';
 COMMENT ON COLUMN lineage.load.ingest_id IS 'the load, counted by dataset';
 COMMENT ON COLUMN lineage.load.revision IS 'SHA-256 of the file read, or commit of a hub dataset';
+COMMENT ON COLUMN lineage.load.match_by IS
+'how its rows were matched with those that were there: content, index, or key with a colon and the column';
+COMMENT ON COLUMN lineage.load.rows_added IS 'new rows, without those that changed';
+COMMENT ON COLUMN lineage.load.rows_changed IS 'rows whose content changed: new ones, each for one that is removed';
+COMMENT ON COLUMN lineage.load.rows_removed IS 'rows that its source had no more, without those that changed';
 COMMENT ON COLUMN lineage.load.rows_unchanged IS 'rows that an earlier load had brought already';
 COMMENT ON COLUMN lineage.load.max_rows IS 'how many rows it was told to take at most';
 COMMENT ON COLUMN lineage.load.rows_in_source IS 'null where its reader cannot tell';
@@ -1296,6 +1329,9 @@ BEGIN
         SELECT start.key, found.kind, found.key, found.role, found.others
         FROM unnest(of_keys) AS start (key)
         CROSS JOIN LATERAL (
+            (SELECT 'row', dataset_id || '/' || row_id, CAST('changed into' AS text), CAST(NULL AS bigint) FROM changed_row WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND previous_row_id = CAST(split_part(start.key, '/', 2) AS bigint) LIMIT most) UNION ALL
+            (SELECT 'row', NULL, NULL, count(*) FROM (SELECT FROM changed_row WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND previous_row_id = CAST(split_part(start.key, '/', 2) AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
+            UNION ALL
             (SELECT 'link', CAST(link_id AS text), CAST(NULL AS text), CAST(NULL AS bigint) FROM retrieval_link WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND row_id = CAST(split_part(start.key, '/', 2) AS bigint) ORDER BY link_id LIMIT most) UNION ALL
             (SELECT 'link', NULL, NULL, count(*) FROM (SELECT FROM retrieval_link WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND row_id = CAST(split_part(start.key, '/', 2) AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
             UNION ALL
@@ -1459,6 +1495,8 @@ BEGIN
         CROSS JOIN LATERAL (
             (SELECT 'load', dataset_id || '/' || ingest_id, CAST(NULL AS text), CAST(NULL AS bigint) FROM source_row WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND row_id = CAST(split_part(start.key, '/', 2) AS bigint))
             UNION ALL
+            (SELECT 'row', dataset_id || '/' || previous_row_id, CAST('changed into' AS text), CAST(NULL AS bigint) FROM changed_row WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND row_id = CAST(split_part(start.key, '/', 2) AS bigint) AND dataset_id IS NOT NULL AND previous_row_id IS NOT NULL)
+            UNION ALL
             (SELECT 'retraction', CAST(retraction_id AS text), CAST('covered' AS text), CAST(NULL AS bigint) FROM retracted_row WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND row_id = CAST(split_part(start.key, '/', 2) AS bigint) ORDER BY retraction_id LIMIT most) UNION ALL
             (SELECT 'retraction', NULL, NULL, count(*) FROM (SELECT FROM retracted_row WHERE dataset_id = CAST(split_part(start.key, '/', 1) AS bigint) AND row_id = CAST(split_part(start.key, '/', 2) AS bigint) OFFSET most LIMIT 100000) AS rest HAVING count(*) > 0)
         ) AS found (kind, key, role, others);
@@ -1586,9 +1624,21 @@ BEGIN
         INNER JOIN dataset ON dataset.dataset_id = ingest.dataset_id;
     WHEN 'row' THEN RETURN QUERY
         SELECT start.key,
-            concat('row:', dataset.name, ':', dataset_split.config, '/', dataset_split.split, ':', source_row.source_index),
+            concat(
+                'row:', dataset.name, ':', dataset_split.config, '/', dataset_split.split, ':', source_row.source_index,
+                -- Where a later load brought another row to its place, that one goes by the place alone.
+                CASE WHEN EXISTS (
+                    SELECT FROM source_row AS later
+                    WHERE
+                        later.dataset_id = source_row.dataset_id
+                        AND later.split_id = source_row.split_id
+                        AND later.source_index = source_row.source_index
+                        AND later.ingest_id > source_row.ingest_id
+                ) THEN '@' || source_row.ingest_id END
+            ),
             concat_ws(
                 ', ',
+                CASE WHEN source_row.removed_at IS NOT NULL THEN 'removed' END,
                 CASE WHEN source_row.retracted_at IS NOT NULL THEN 'retracted' END,
                 CASE WHEN source_row.erased_by IS NOT NULL THEN 'erased' END
             )

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from rebase_db.audit.directory import Directory
     from rebase_db.audit.rows import Row, RowId
-    from rebase_db.ingest.load import Receipt
+    from rebase_db.ingest.receipt import Receipt
     from rebase_db.ingest.source import OnError
 
 

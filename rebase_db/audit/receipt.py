@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import datetime as dt
 
-    from rebase_db.ingest.load import Receipt
+    from rebase_db.ingest.receipt import Receipt
     from rebase_db.ingest.source import RejectedRow
 
 

@@ -1,4 +1,4 @@
-"""Loading one dataset: all of it or nothing, by COPY, in one transaction and in constant memory.
+"""Loading one dataset, or a newer release of it: all or nothing, by COPY, in one transaction and in constant memory.
 
 Ids are dense within the dataset (rows, texts and columns count from 1), handed out under a lock on the dataset's row,
 so two processes that load into one dataset take turns and everything downstream can index arrays by them.
@@ -6,64 +6,43 @@ so two processes that load into one dataset take turns and everything downstream
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from rebase_db.database.copy import copy_in
 from rebase_db.errors import SourceError
 from rebase_db.faults import FaultPoint, reach
-from rebase_db.hashing import text_hash
 from rebase_db.ingest import encode
+from rebase_db.ingest.arrived import Arrived, erased_row, holding_erased
 from rebase_db.ingest.limits import check_names, check_number
+from rebase_db.ingest.match import Matching, UnfitKeyError
+from rebase_db.ingest.receipt import Receipt
 from rebase_db.ingest.record import (
     add_columns,
     add_splits,
+    changed_columns,
     close_ingest,
     known_splits,
     loaded_revisions,
     open_ingest,
 )
-from rebase_db.ingest.source import RejectedRow
 from rebase_db.retract.lock import erasures_so_far, hold_still
 from rebase_db.retract.withdrawn import erased_texts, refuse_licence, refuse_withdrawn
-from rebase_db.schema import (
-    Dataset,
-    SourceRow,
-    TextValue,
-)
+from rebase_db.schema import Dataset, TextValue
+from rebase_db.sql import named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from sqlalchemy import Connection, Engine
 
-    from rebase_db.ingest.source import Batch, SourceDataset, Split
+    from rebase_db.ingest.source import RejectedRow, SourceDataset, Split
 
 DESCRIPTION_TEXT_ID = 1
 BYTES_A_FLUSH = 8 << 20
-
-
-@dataclass(slots=True)
-class Receipt:
-    """What one load did to one dataset. Nothing is added when the source was in already."""
-
-    dataset: str
-    dataset_id: int = 0
-    rows_added: int = 0
-    rows_unchanged: int = 0
-    texts_added: int = 0
-    cells_added: int = 0
-    splits: int = 0
-    rejected: list[RejectedRow] = field(default_factory=list)
-    left_out: list[tuple[str, str]] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return asdict(self)
 
 
 def load_dataset(
@@ -71,31 +50,29 @@ def load_dataset(
     source: SourceDataset,
     *,
     max_rows: int | None = None,
+    match: str | None = None,
     on_rows: Callable[[int], None] = lambda _: None,
 ) -> Receipt:
-    """Load every split of `source`. Rows that are already there, by split and source index, are left as they are.
+    """Load every split of `source`; what a split has already is matched with what it has now.
 
     Args:
         engine: The database.
         source: What `rebase_db.ingest.open.open_sources` yields.
         max_rows: The cap the source was opened with, recorded with the load.
+        match: How rows are matched, as `rebase_db.ingest.match.match_by` gives it. By default by the source's own keys
+            where each row has its own, before and now, and by content otherwise.
         on_rows: Told the number of rows read, batch by batch.
 
     Raises:
-        SourceError: The source cannot be read, a row that is already there has other content now, or the dataset is
-            withdrawn. Nothing is loaded.
+        SourceError: The source cannot be read, its rows cannot be matched as asked, no row of it is there already, or
+            the dataset is withdrawn. Nothing is loaded.
     """
     check_names(source)
-    with engine.begin() as connection:
-        # A source may be slow to give its next rows; nobody waits for this transaction but loads of the same dataset.
-        connection.execute(select(func.set_config("idle_in_transaction_session_timeout", "0", True)))  # noqa: FBT003
-        load = _Load(connection, source, max_rows, on_rows)
-        receipt = load.run()
-        if receipt.rows_added:
-            reach(FaultPoint.INGEST_BEFORE_COMMIT)
-        else:
-            connection.rollback()
-    if not receipt.rows_added and source.licence:
+    try:
+        receipt = _load(engine, source, max_rows, match, on_rows)
+    except UnfitKeyError:
+        receipt = _load(engine, source, max_rows, match, on_rows, keyless=True)
+    if not receipt.changes_something and source.licence:
         with engine.begin() as connection:
             if _add_licence(connection, source):
                 hold_still(connection)
@@ -104,61 +81,99 @@ def load_dataset(
     return receipt
 
 
+def _load(
+    engine: Engine,
+    source: SourceDataset,
+    max_rows: int | None,
+    match: str | None,
+    on_rows: Callable[[int], None],
+    *,
+    keyless: bool = False,
+) -> Receipt:
+    with engine.begin() as connection:
+        # A source may be slow to give its next rows; nobody waits for this transaction but loads of the same dataset.
+        connection.execute(select(func.set_config("idle_in_transaction_session_timeout", "0", True)))  # noqa: FBT003
+        receipt = _Load(connection, source, max_rows, match, on_rows, keyless=keyless).run()
+        if receipt.changes_something:
+            reach(FaultPoint.INGEST_BEFORE_COMMIT)
+        else:
+            connection.rollback()
+            receipt.ingest_id = 0
+    return receipt
+
+
 class _Load:
     """One load; holds the dataset's lock from `_lock_dataset` to the end of the transaction."""
 
     def __init__(
-        self, connection: Connection, source: SourceDataset, max_rows: int | None, on_rows: Callable[[int], None]
+        self,
+        connection: Connection,
+        source: SourceDataset,
+        max_rows: int | None,
+        match: str | None,
+        on_rows: Callable[[int], None],
+        *,
+        keyless: bool,
     ) -> None:
         self.connection = connection
         self.source = source
         self.max_rows = max_rows
+        self.match = match
+        self.keyless = keyless
         self.on_rows = on_rows
         self.receipt = Receipt(source.name)
         self.new_dataset = False
         self.ingest_id = 0
         self.columns: dict[str, int] = {}
+        self.matching: Matching | None = None
         self.pending = _Buffers()
 
     def run(self) -> Receipt:
         self._lock_dataset()
-        connection, dataset_id = self.connection, self.dataset_id
+        connection, dataset_id, receipt = self.connection, self.dataset_id, self.receipt
         known = {} if self.new_dataset else known_splits(connection, dataset_id)
-        revisions = [split.revision for split in self.source.splits]
-        loaded = loaded_revisions(connection, dataset_id, revisions, self.max_rows) if known else {}
+        loaded = loaded_revisions(connection, dataset_id, self.max_rows) if known else {}
         splits = []
         for split in self.source.splits:
             rows = loaded.get((known.get((split.config, split.split)), split.revision))
             if rows is None:
                 splits.append(split)
             else:
-                self.receipt.rows_unchanged += rows
+                receipt.rows_unchanged += rows
         if not splits:
-            return self.receipt
+            return receipt
         refuse_withdrawn(connection, dataset_id, self.source.name)
-        self.ingest_id = open_ingest(connection, dataset_id)
         ids = dict(known)
         for split in splits:
             ids.setdefault((split.config, split.split), len(ids) + 1)
         check_number(self.source, "splits", len(ids))
         numbered = [(split, ids[split.config, split.split]) for split in splits]
+        again = {split_id: split for split, split_id in numbered if (split.config, split.split) in known}
+        if again:
+            self.matching = Matching(connection, dataset_id, again, self.match, self.source.name, keyless=self.keyless)
+            receipt.match_by = self.matching.by
+        self.ingest_id = receipt.ingest_id = open_ingest(connection, dataset_id, receipt.match_by)
         add_splits(connection, dataset_id, self.ingest_id, self.max_rows, numbered, known)
         self.columns = add_columns(connection, dataset_id, self.ingest_id, self.source, numbered)
-        results = [
-            self._load_split(split, ids[split.config, split.split], known=(split.config, split.split) in known)
-            for split in splits
-        ]
+        if again:
+            receipt.changed_columns = changed_columns(connection, dataset_id, self.ingest_id)
+        results = {split_id: self._load_split(split, split_id) for split, split_id in numbered}
         self._flush()
+        if self.matching is not None and self.matching.by is not None:
+            self._match(self.matching, results, dict(again))
+        self._count(results)
         close_ingest(
             connection,
             dataset_id,
             self.ingest_id,
-            results,
+            list(results.values()),
             {"last_row_id": self.last_row_id, "last_text_id": self.texts.last_id},
-            {"texts_added": self.receipt.texts_added, "cells_added": self.receipt.cells_added},
+            {"texts_added": receipt.texts_added, "cells_added": receipt.cells_added},
         )
         self._look_for_retractions()
-        return self.receipt
+        if receipt.match_by is not None:
+            self._stamp()
+        return receipt
 
     def _lock_dataset(self) -> None:
         """Insert the dataset with its description, or find and lock it."""
@@ -191,6 +206,7 @@ class _Load:
         else:
             self.dataset_id = row.dataset_id
             self.last_row_id, last_text_id = 0, 0
+        self.first_row_id = self.last_row_id
         self.receipt.dataset_id = self.dataset_id
         self.texts = encode.TextIds(last_text_id, self._find_texts, self._flush)
         self.erasures = erasures_so_far(self.connection)
@@ -222,55 +238,46 @@ class _Load:
         )
         return dict(found.all())
 
-    def _load_split(self, split: Split, split_id: int, *, known: bool) -> dict[str, Any]:
-        """Queue a split's new rows for COPY; its counts, by column of `ingest_split`."""
+    def _load_split(self, split: Split, split_id: int) -> dict[str, Any]:
+        """Queue a split's rows for COPY, as far as they are new for sure; its counts, by column of `ingest_split`."""
         names = [column.name for column in split.columns]
         column_ids = [self.columns[name] for name in names]
-        added = unchanged = 0
+        matching = self.matching if self.matching is not None and self.matching.covers(split_id) else None
+        read = queued = 0
         erased: list[RejectedRow] = []
         for batch in split.batches():
             self.on_rows(len(batch.source_index))
-            new, without = self._queue_batch(batch, names, column_ids, split, split_id, known=known)
-            added += new
-            unchanged += len(batch.source_index) - new - len(without)
-            erased += without
+            read += len(batch.source_index)
+            arrived = Arrived(batch, names, holding_erased(batch, names, split, self.erased))
+            if matching is not None:
+                arrived.keys = matching.keys(batch, names, split)
+                arrived.stand = matching.stand(arrived.digests)
+            erased += arrived.refused()
+            first = self.last_row_id + 1
+            queued += self._queue(arrived, column_ids, split_id)
+            if matching is not None:
+                matching.note(split_id, arrived.noted(first))
+        self.receipt.splits += 1
+        self.receipt.left_out += [(column.name, column.reason) for column in split.left_out]
         rejected = [*split.rejected, *erased]
-        receipt = self.receipt
-        receipt.splits += 1
-        receipt.rows_added += added
-        receipt.rows_unchanged += unchanged
-        receipt.rejected += rejected
-        receipt.left_out += [(column.name, column.reason) for column in split.left_out]
         return {
             "key_split_id": split_id,
-            "rows_added": added,
-            "rows_unchanged": unchanged,
+            "rows_added": queued,
+            "rows_unchanged": 0,
             "rows_rejected": len(rejected),
             "rows_in_source": split.rows,
             "rejected": rejected,
+            "read": read + len(split.rejected),
         }
 
-    def _queue_batch(
-        self, batch: Batch, names: list[str], column_ids: list[int], split: Split, split_id: int, *, known: bool
-    ) -> tuple[int, list[RejectedRow]]:
-        """Queue the rows of a batch that are new; their number, and those left out because they hold erased texts."""
-        contents = encode.contents(batch, names)
-        digests = encode.content_digests(contents)
-        if known:
-            wanted = self._new_rows(batch, digests, split, split_id)
-            batch = encode.keep(batch, wanted)
-            contents = list(compress(contents, wanted))
-            digests = list(compress(digests, wanted))
-        erased = _holding_erased(batch, names, split, self.erased) if self.erased else []
-        if erased:
-            gone = {row.source_index for row in erased}
-            wanted = [index not in gone for index in batch.source_index]
-            batch = encode.keep(batch, wanted)
-            contents = list(compress(contents, wanted))
-            digests = list(compress(digests, wanted))
-        count = len(contents)
+    def _queue(self, arrived: Arrived, column_ids: list[int], split_id: int) -> int:
+        """Queue the new rows of a batch with their texts and cells; their number."""
+        wanted = arrived.new
+        batch = encode.keep(arrived.batch, wanted)
+        count = len(batch.source_index)
         if not count:
-            return 0, erased
+            return 0
+        contents, digests = compress(arrived.contents, wanted), compress(arrived.digests, wanted)
         first = self.last_row_id + 1
         self.last_row_id += count
         rows = zip(batch.source_index, batch.source_key, contents, digests, strict=True)
@@ -288,32 +295,51 @@ class _Load:
         self.pending.cells.append(cells)
         if self.pending.size() > BYTES_A_FLUSH:
             self._flush()
-        return count, erased
+        return count
 
-    def _new_rows(self, batch: Batch, digests: list[bytes], split: Split, split_id: int) -> list[bool]:
-        """Which rows of a batch are not there yet.
+    def _match(self, matching: Matching, results: dict[int, dict[str, Any]], again: dict[int, Split]) -> None:
+        """Find out what became of the rows of splits that were read again, and record it."""
+        whole = [
+            split_id
+            for split_id, split in again.items()
+            if self.max_rows is None or (split.rows is not None and results[split_id]["read"] >= split.rows)
+        ]
+        for split_id, index, column in matching.match(whole):
+            results[split_id]["rejected"].append(erased_row(again[split_id], index, column))
+        copies, cells = matching.copy(self.ingest_id, self.last_row_id)
+        self.last_row_id += copies
+        self.receipt.cells_added += cells
+        matching.record(self.ingest_id, whole)
+        for split_id, counts in matching.counts().items():
+            rejected = results[split_id]["rejected"]
+            rejected.sort(key=lambda row: row.source_index)
+            results[split_id] |= {
+                "rows_added": counts.brought,
+                "rows_unchanged": counts.unchanged,
+                "rows_rejected": len(rejected),
+            }
+            self.receipt.rows_added -= counts.changed
+            self.receipt.rows_changed += counts.changed
+            if split_id in whole:
+                self.receipt.rows_removed += counts.unmatched
+            else:
+                self.receipt.rows_unseen += counts.unmatched
 
-        Raises:
-            SourceError: A row is there with other content.
-        """
-        there = dict(
-            self.connection.execute(
-                select(SourceRow.source_index, SourceRow.content_hash).where(
-                    SourceRow.dataset_id == self.dataset_id,
-                    SourceRow.split_id == split_id,
-                    # Not a range: between the rows of a sample lie the whole source's.
-                    SourceRow.source_index == func.any(batch.source_index),
-                )
-            ).all()
-        )
-        for index, digest in zip(batch.source_index, digests, strict=True):
-            if there.get(index, digest) != digest:
-                raise SourceError(
-                    f"{split.uri}: row {index} differs from the one already loaded into dataset "
-                    f"{self.source.name!r} ({split.config}/{split.split}).",
-                    hint="Load the changed source under another name (--name), so that both stay traceable.",
-                )
-        return [index not in there for index in batch.source_index]
+    def _count(self, results: dict[int, dict[str, Any]]) -> None:
+        """Put what became of all splits into the receipt."""
+        for result in results.values():
+            self.receipt.rows_added += result["rows_added"]
+            self.receipt.rows_unchanged += result["rows_unchanged"]
+            self.receipt.rejected += result["rejected"]
+
+    def _stamp(self) -> None:
+        """Mark what is removed, and what a retraction covers; last, for a retraction may wait for the marks of rows."""
+        key = {"dataset_id": self.dataset_id}
+        if self.receipt.rows_changed or self.receipt.rows_removed:
+            self.connection.execute(text(named("stamp_removed_rows")), key | {"ingest_id": self.ingest_id})
+        if self.receipt.rows_brought:
+            covered = self.connection.execute(text(named("cover_new_rows")), key | {"last_row_id": self.first_row_id})
+            self.receipt.rows_retracted = covered.rowcount
 
     def _flush(self) -> None:
         """Copy what is queued: rows and texts, then the cells that refer to both."""
@@ -338,17 +364,6 @@ class _Buffers:
 
     def size(self) -> int:
         return sum(len(buffer) for buffers in (self.rows, self.texts, self.cells) for buffer in buffers)
-
-
-def _holding_erased(batch: Batch, names: Sequence[str], split: Split, erased: frozenset[bytes]) -> list[RejectedRow]:
-    """The rows of a batch that hold a text which was erased from their dataset, and must not come back with them."""
-    found = {
-        index: RejectedRow(split.uri, index, None, name, "holds a text that a retraction erased from this dataset")
-        for name, cells in zip(names, batch.cells, strict=True)
-        for index, value in zip(batch.source_index, cells, strict=True)
-        if value is not None and text_hash(value) in erased
-    }
-    return [found[index] for index in sorted(found)]
 
 
 def _add_licence(connection: Connection, source: SourceDataset) -> bool:

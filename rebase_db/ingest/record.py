@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from rebase_db import __version__
 from rebase_db.ingest.limits import check_number
+from rebase_db.ingest.receipt import ChangedColumn
 from rebase_db.schema import (
     Base,
     Dataset,
@@ -19,6 +20,7 @@ from rebase_db.schema import (
     IngestRejection,
     IngestSplit,
 )
+from rebase_db.sql import named
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -41,25 +43,29 @@ def known_splits(connection: Connection, dataset_id: int) -> dict[tuple[str, str
 
 
 def loaded_revisions(
-    connection: Connection, dataset_id: int, revisions: Sequence[str], max_rows: int | None
+    connection: Connection, dataset_id: int, max_rows: int | None
 ) -> dict[tuple[int | None, str], int]:
-    """Rows by split and revision, of what was read before under the same cap and without leaving rows out."""
-    rows = connection.execute(
-        select(IngestSplit.split_id, IngestSplit.revision, IngestSplit.rows_added + IngestSplit.rows_unchanged).where(
-            IngestSplit.dataset_id == dataset_id,
-            IngestSplit.revision == func.any(list(revisions)),
-            IngestSplit.max_rows.is_not_distinct_from(max_rows),
-            IngestSplit.rows_rejected == 0,
-        )
-    )
-    return {(split_id, revision): count for split_id, revision, count in rows}
+    """Rows by split and revision, of what stands: read whole or under this cap, no row left out, and no other since.
+
+    A revision that another one followed is read again: some of its rows are not there any more.
+    """
+    found = connection.execute(text(named("loaded_revisions")), {"dataset_id": dataset_id, "max_rows": max_rows})
+    return {(row.split_id, row.revision): row.rows for row in found}
 
 
-def open_ingest(connection: Connection, dataset_id: int) -> int:
+def changed_columns(connection: Connection, dataset_id: int, ingest_id: int) -> list[ChangedColumn]:
+    """The columns that a load has otherwise than the load before, split by split."""
+    found = connection.execute(text(named("changed_columns")), {"dataset_id": dataset_id, "ingest_id": ingest_id})
+    return [ChangedColumn(*row) for row in found]
+
+
+def open_ingest(connection: Connection, dataset_id: int, match_by: str | None) -> int:
     """Begin a load of a dataset, which is locked; its number."""
     last = select(func.coalesce(func.max(Ingest.ingest_id), 0)).where(Ingest.dataset_id == dataset_id)
     ingest_id: int = connection.execute(last).scalar_one() + 1
-    connection.execute(insert(Ingest).values(dataset_id=dataset_id, ingest_id=ingest_id, code_version=__version__))
+    connection.execute(
+        insert(Ingest).values(dataset_id=dataset_id, ingest_id=ingest_id, match_by=match_by, code_version=__version__)
+    )
     return ingest_id
 
 

@@ -9,11 +9,9 @@ SELECT
     family.relation,
     family.example_id,
     left(example.input, 200) AS input,
-    concat('row:', dataset.name, ':', dataset_split.config, '/', dataset_split.split, ':', source_row.source_index) AS row
+    described.reference AS row
 FROM family
 INNER JOIN example USING (example_id)
 INNER JOIN retrieval_link AS link USING (link_id)
-INNER JOIN source_row USING (dataset_id, row_id)
-INNER JOIN dataset USING (dataset_id)
-INNER JOIN dataset_split USING (dataset_id, split_id)
+CROSS JOIN LATERAL lineage.describe('row', ARRAY[link.dataset_id || '/' || link.row_id]) AS described
 ORDER BY family.relation DESC, family.example_id

@@ -60,8 +60,19 @@ splits AS (
             ),
             0
         ) AS before,
+        ingest.match_by IS NOT NULL AND ingest_split.max_rows IS NULL AS is_matched,
+        (
+            SELECT count(*)
+            FROM removed_row
+            INNER JOIN source_row USING (dataset_id, row_id)
+            WHERE
+                removed_row.dataset_id = ingest_split.dataset_id
+                AND removed_row.ingest_id <= ingest_split.ingest_id
+                AND source_row.split_id = ingest_split.split_id
+        ) AS removed,
         ingest_split.rows_added::bigint + ingest_split.rows_unchanged + ingest_split.rows_rejected AS read
     FROM ingest_split
+    INNER JOIN ingest USING (dataset_id, ingest_id)
     LEFT JOIN dataset_split USING (dataset_id, split_id)
 )
 
@@ -113,7 +124,8 @@ CROSS JOIN LATERAL (
     VALUES
     ('rows_added is not the number of the rows it brought', splits.added, splits.rows_added),
     ('rows_rejected is not the number of its rejections', splits.rejected, splits.rows_rejected),
-    ('rows_unchanged is not between none and all that were there', splits.before, splits.rows_unchanged),
+    ('rows_unchanged is not between none and all that were there', splits.before - splits.removed, splits.rows_unchanged),
+    ('rows_unchanged is not all that were there and stayed', splits.before - splits.removed, splits.rows_unchanged),
     -- Of a split from a hub the number is what its owner states.
     (
         'rows_added, rows_unchanged and rows_rejected are not the rows that were read',
@@ -123,6 +135,7 @@ CROSS JOIN LATERAL (
 ) AS fault (what, expected, found)
 WHERE
     CASE
+        WHEN fault.what LIKE 'rows_unchanged%%stayed' THEN splits.is_matched AND fault.expected <> fault.found
         WHEN fault.what LIKE 'rows_unchanged%%' THEN fault.found NOT BETWEEN 0 AND fault.expected
         WHEN fault.what LIKE '%%read' THEN
             splits.rows_in_source IS NOT NULL AND splits.uri LIKE 'file:%%' AND fault.expected <> fault.found

@@ -41,8 +41,9 @@ def check_answers(connection: Connection) -> Iterator[Lie]:
 
 
 def check_corpus(connection: Connection) -> Iterator[Lie]:
-    """What loads and datasets count, against the rows, cells, texts and rejections that are there."""
-    return named_lies(connection, "verify_corpus_counts")
+    """What loads and datasets count, against what is there; rows that changed or went, against their loads."""
+    yield from named_lies(connection, "verify_corpus_counts")
+    yield from named_lies(connection, "verify_releases")
 
 
 def check_vectors(connection: Connection) -> Iterator[Lie]:

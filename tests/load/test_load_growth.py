@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from rebase_db.ingest.load import Receipt
+    from rebase_db.ingest.receipt import Receipt
 
 ROWS: list[Row] = [{"a": f"text {n}", "b": str(n % 3)} for n in range(10)]
 

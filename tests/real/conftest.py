@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sqlalchemy import Engine
 
-    from rebase_db.ingest.load import Receipt
+    from rebase_db.ingest.receipt import Receipt
 
 
 @dataclass(frozen=True)

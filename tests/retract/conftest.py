@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from rebase_db.embed.encoder import Encoder
-    from rebase_db.ingest.load import Receipt
+    from rebase_db.ingest.receipt import Receipt
     from rebase_db.retract.report import Report
 
 

@@ -106,7 +106,7 @@ class History:
         return self.task.task_version_id, self.encoder_id
 
 
-def load(corpus: Corpus, name: str, words: list[str], *, gone: bool = False) -> None:
+def load(corpus: Corpus, name: str, words: list[str], *, gone: bool = False, match: str | None = None) -> None:
     """Load a dataset of words; some of it is left out."""
     rows = [{"word": word, "kind": LABELS[len(word) % 2]} for word in words]
     split = split_of(
@@ -116,11 +116,11 @@ def load(corpus: Corpus, name: str, words: list[str], *, gone: bool = False) -> 
         rejected=[RejectedRow("test", 99, 100, "word", "not a word")] if gone else [],
     )
     read = replace(split, uri=f"file:{name}", rows=len(rows) + gone)
-    load_dataset(corpus.engine, dataset_of(name, read, description=f"About {name}.", licence="MIT" if gone else ""))
+    load_dataset(corpus.engine, dataset_of(name, read, description=f"About {name}.", licence="MIT" if gone else ""), match=match)
 
 
 def write_history(engine: Engine, folder: Path) -> History:
-    """From datasets to a score, with a second load, a displaced link, a judge, a budget, a retraction and an import."""
+    """From datasets to a score and a newer release, with a displaced link, a judge, a budget, a retraction, an import."""
     corpus = Encoder(engine, smooth_vector)
     load(corpus, "words", [*WORDS, *WORDS[:3]], gone=True)
     load(corpus, "things", ["chisel", "grape"])
@@ -136,6 +136,9 @@ def write_history(engine: Engine, folder: Path) -> History:
         steps.transform(dying=True)
         set_id, run_id, artifact = steps.distil(folder)
         steps.leave(folder, run_id)
+    # By key: one row changes, one goes, one comes. By content: as much.
+    load(corpus, "more", ["hatchet", "pliers", "lemon"])
+    load(corpus, "words", [*WORDS, *WORDS[:2], "quince", "axe", "axe"], match="content")
     return History(engine, task, corpus.encoder_id, set_id, run_id, artifact)
 
 

@@ -25,9 +25,21 @@ BEGIN
         INNER JOIN dataset ON dataset.dataset_id = ingest.dataset_id;
     WHEN 'row' THEN RETURN QUERY
         SELECT start.key,
-            concat('row:', dataset.name, ':', dataset_split.config, '/', dataset_split.split, ':', source_row.source_index),
+            concat(
+                'row:', dataset.name, ':', dataset_split.config, '/', dataset_split.split, ':', source_row.source_index,
+                -- Where a later load brought another row to its place, that one goes by the place alone.
+                CASE WHEN EXISTS (
+                    SELECT FROM source_row AS later
+                    WHERE
+                        later.dataset_id = source_row.dataset_id
+                        AND later.split_id = source_row.split_id
+                        AND later.source_index = source_row.source_index
+                        AND later.ingest_id > source_row.ingest_id
+                ) THEN '@' || source_row.ingest_id END
+            ),
             concat_ws(
                 ', ',
+                CASE WHEN source_row.removed_at IS NOT NULL THEN 'removed' END,
                 CASE WHEN source_row.retracted_at IS NOT NULL THEN 'retracted' END,
                 CASE WHEN source_row.erased_by IS NOT NULL THEN 'erased' END
             )

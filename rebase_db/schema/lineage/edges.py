@@ -100,6 +100,7 @@ EDGES = (
         begin=_AFTER_EARLIER_LOADS,
         count="SELECT sum(rows_added) FROM ingest_split WHERE dataset_id = {0} AND ingest_id = {1}",
     ),
+    Edge("row", "row", "changed_row", parent=("dataset_id", "previous_row_id"), role="'changed into'"),
     Edge("retraction", "dataset", "retracted_dataset", order="dataset_id", parents=Parents("retraction_id")),
     Edge(
         "retraction", "row", "retracted_row", order="dataset_id, row_id", role="'covered'",

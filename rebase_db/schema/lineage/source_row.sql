@@ -15,12 +15,20 @@ SELECT
     source_row.content,
     encode(source_row.content_hash, 'hex') AS row_hash,
     source_row.retracted_at,
-    source_row.erased_by
+    source_row.erased_by,
+    source_row.removed_at,
+    removed_row.ingest_id AS removed_by,
+    became.row_id AS became,
+    changed_row.previous_row_id AS previous
 FROM source_row
 INNER JOIN dataset USING (dataset_id)
 INNER JOIN dataset_split USING (dataset_id, split_id)
 INNER JOIN ingest USING (dataset_id, ingest_id)
-INNER JOIN ingest_split USING (dataset_id, ingest_id, split_id);
+INNER JOIN ingest_split USING (dataset_id, ingest_id, split_id)
+LEFT JOIN changed_row USING (dataset_id, row_id)
+LEFT JOIN removed_row ON removed_row.dataset_id = source_row.dataset_id AND removed_row.row_id = source_row.row_id
+LEFT JOIN changed_row AS became
+    ON became.dataset_id = source_row.dataset_id AND became.previous_row_id = source_row.row_id;
 
 COMMENT ON VIEW lineage.source_row IS 'One row a source row: where it stands at its source, and what it says.';
 COMMENT ON COLUMN lineage.source_row.row_id IS 'its number in our dataset; its place at its source is source_index';
@@ -34,3 +42,7 @@ COMMENT ON COLUMN lineage.source_row.content IS
 COMMENT ON COLUMN lineage.source_row.row_hash IS 'SHA-256 over the content, in hex; equal for mirrors';
 COMMENT ON COLUMN lineage.source_row.retracted_at IS 'since when a retraction that stands covers it';
 COMMENT ON COLUMN lineage.source_row.erased_by IS 'the retraction under which its words were erased';
+COMMENT ON COLUMN lineage.source_row.removed_at IS 'since when its source has it no more, or with other content';
+COMMENT ON COLUMN lineage.source_row.removed_by IS 'the load that found it so';
+COMMENT ON COLUMN lineage.source_row.became IS 'the row it has become, if its content changed';
+COMMENT ON COLUMN lineage.source_row.previous IS 'the row it was before its content changed';
