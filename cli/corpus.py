@@ -1,12 +1,16 @@
-"""`rebase ingest`, `datasets`, `embed`: the corpus."""
+"""`rebase ingest` and `embed`: the corpus."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cli import datasets
 from cli.database import JsonOption
+
+if TYPE_CHECKING:
+    from rebase_db.ingest.receipt import Receipt
 
 REJECTED_SHOWN = 20  # a screenful; the rest is in the table ingest_rejection
 
@@ -25,6 +29,14 @@ def ingest(
         str | None, typer.Option(help="What the dataset is; retrieval compares it with tasks.")
     ] = None,
     licence: Annotated[str | None, typer.Option("--licence", "--license", help="Its licence, as SPDX id.")] = None,
+    match: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WAY",
+            help="How rows of a newer release are matched with those that are there: content, index, key (the source's"
+            " own, __row_id) or key=COLUMN. By default by key where each row has its own, else by content.",
+        ),
+    ] = None,
     max_rows: Annotated[
         int | None, typer.Option(min=1, help="At most this many rows a split, at an even stride.")
     ] = None,
@@ -33,13 +45,15 @@ def ingest(
     ] = "fail",
     as_json: JsonOption = False,
 ) -> None:
-    """Load datasets, each whole or not at all; what is there already is not loaded again."""
-    from cli.output import TerminalReporter, emit_json, table, talk
+    """Load datasets, each whole or not at all; of a newer release of one that is there, only what changed."""
+    from cli.output import TerminalReporter, emit_json
     from cli.session import open_database
+    from rebase_db.ingest.match import match_by
     from rebase_db.ingest.open import open_sources
     from rebase_db.ingest.source import OnError
     from workers.pipeline import ingest_sources
 
+    way = None if match is None else match_by(match)
     opened = open_sources(
         sources,
         name=name,
@@ -50,21 +64,61 @@ def ingest(
         max_rows=max_rows,
         on_error=OnError(on_error),
     )
-    receipts = ingest_sources(open_database(), TerminalReporter(), opened, max_rows=max_rows)
-    rejected = [row for receipt in receipts for row in receipt.rejected]
+    receipts = ingest_sources(open_database(), TerminalReporter(), opened, max_rows=max_rows, match=way)
     if as_json:
         emit_json([receipt.as_dict() for receipt in receipts])
     else:
-        columns = ("dataset", "rows added", "unchanged", "texts", "cells", "left out")
-        shown = [
-            (one.dataset, one.rows_added, one.rows_unchanged, one.texts_added, one.cells_added, len(one.rejected))
-            for one in receipts
-        ]
-        total = ("total", *(sum(row[place] for row in shown) for place in range(1, 6)))  # type: ignore[misc]
-        table(columns, [*shown, total] if len(shown) > 1 else shown, numbers=columns[1:])
+        _show_receipts(receipts)
+    _say_what_else(receipts)
+
+
+def _show_receipts(receipts: list[Receipt]) -> None:
+    from cli.output import table
+
+    columns = ("dataset", "added", "changed", "removed", "unchanged", "texts", "cells", "left out")
+    shown = [
+        (
+            one.dataset,
+            one.rows_added,
+            one.rows_changed,
+            one.rows_removed,
+            one.rows_unchanged,
+            one.texts_added,
+            one.cells_added,
+            len(one.rejected),
+        )
+        for one in receipts
+    ]
+    total = ("total", *(sum(row[place] for row in shown) for place in range(1, len(columns))))  # type: ignore[misc]
+    table(columns, [*shown, total] if len(shown) > 1 else shown, numbers=columns[1:])
+
+
+def _say_what_else(receipts: list[Receipt]) -> None:
+    """Say what the table has no place for: how rows were matched, columns, and what was left out or let be."""
+    from cli.output import talk
+
     for receipt in receipts:
+        if receipt.match_by is not None and receipt.ingest_id:
+            talk.print(f"{receipt.dataset}: rows matched by {receipt.match_by}", style="dim", markup=False)
+        for change in receipt.changed_columns:
+            talk.print(f"{receipt.dataset} {change.config}/{change.split}: {change}", style="yellow", markup=False)
+        if receipt.rows_unseen:
+            talk.print(
+                f"{receipt.dataset}: {receipt.rows_unseen:,} rows that are there are not in the sample;"
+                " a sample removes nothing.",
+                style="yellow",
+                markup=False,
+            )
+        if receipt.rows_retracted:
+            talk.print(
+                f"{receipt.dataset}: {receipt.rows_retracted:,} of the new rows stand for retracted ones"
+                " and are retracted with them.",
+                style="yellow",
+                markup=False,
+            )
         for column, reason in dict(receipt.left_out).items():
             talk.print(f"{receipt.dataset}: column {column!r} left out: {reason}", style="yellow", markup=False)
+    rejected = [row for receipt in receipts for row in receipt.rejected]
     for row in rejected[:REJECTED_SHOWN]:
         place = f"line {row.line}" if row.line is not None else f"row {row.source_index}"
         where = f", column {row.column!r}" if row.column is not None else ""
@@ -73,20 +127,6 @@ def ingest(
         talk.print(
             f"… and {len(rejected) - REJECTED_SHOWN:,} more rows, all in table ingest_rejection.", style="yellow"
         )
-
-
-def datasets(as_json: JsonOption = False) -> None:
-    """List the datasets of the corpus."""
-    from cli.output import emit
-    from cli.session import open_database
-    from rebase_db.analytics import overview
-
-    with open_database().connect() as connection:
-        found = overview.datasets(connection)
-    if not as_json:  # a terminal has no room for these
-        left_out = {"uri", "last_ingest"} | (set() if any(one["withdrawn_by"] for one in found) else {"withdrawn_by"})
-        found = [{name: value for name, value in one.items() if name not in left_out} for one in found]
-    emit(found, as_json=as_json, numbers=["splits", "rows", "texts", "cells", "withdrawn_by"])
 
 
 def embed(
@@ -110,5 +150,6 @@ def embed(
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (ingest, datasets, embed):
-        app.command(rich_help_panel="Corpus")(command)
+    app.command(rich_help_panel="Corpus")(ingest)
+    app.add_typer(datasets.datasets, name="datasets", rich_help_panel="Corpus")
+    app.command(rich_help_panel="Corpus")(embed)

@@ -94,6 +94,7 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "  dataset", f"{found['dataset_score']:.3f}  {_cell(found['description'])}"
     licence = found["licence"] or "licence unknown"
     yield "source", f"{found['dataset']} {found['config']}/{found['split']} row {found['source_index']} ({licence})"
+    yield from _release_lines(found)
     for retraction in found["retractions"]:
         yield from _retraction_lines(retraction)
     yield (
@@ -156,6 +157,26 @@ def _retraction_lines(retraction: dict[str, Any]) -> Iterator[tuple[str, str]]:
     else:
         since = f"{retraction['created_at']:%Y-%m-%d %H:%M}"
         yield "  retracted", f"by {named} since {since}: {_short(retraction['reason'], 200)}"
+
+
+def _release_lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if found["previous"] is not None:
+        yield "  was before", f"{found['previous']}, whose content changed"
+    if found["removed_at"] is None:
+        return
+    since = f"since {found['removed_at']:%Y-%m-%d %H:%M}, load {found['removed_by']}"
+    if found["became"] is None:
+        yield "  removed", f"{since}: its source has it no more"
+        return
+    yield "  changed", f"{since}: it is {found['became']} now"
+    if found["row_erased_by"] is None and found["became_erased_by"] is None:
+        before, after = found["content"], found["became_content"]
+        for column in dict.fromkeys((*before, *after)):
+            if before.get(column) != after.get(column):
+                words = (
+                    _short(content[column], 120) if column in content else "nothing" for content in (before, after)
+                )
+                yield f"    {column}", " → ".join(words)
 
 
 def _cell(words: str | None) -> str:

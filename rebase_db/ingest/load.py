@@ -304,7 +304,7 @@ class _Load:
             for split_id, split in again.items()
             if self.max_rows is None or (split.rows is not None and results[split_id]["read"] >= split.rows)
         ]
-        for split_id, index, column in matching.match(whole):
+        for split_id, index, column in matching.match(self.ingest_id, whole):
             results[split_id]["rejected"].append(erased_row(again[split_id], index, column))
         copies, cells = matching.copy(self.ingest_id, self.last_row_id)
         self.last_row_id += copies

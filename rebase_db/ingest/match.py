@@ -180,10 +180,11 @@ class Matching:
         if arrived:
             copy_in(self._connection, "arrived_row", _ARRIVED, arrived)
 
-    def match(self, whole: Sequence[int]) -> list[tuple[int, int, str]]:
+    def match(self, ingest_id: int, whole: Sequence[int]) -> list[tuple[int, int, str]]:
         """Match all that arrived with all that stands.
 
         Args:
+            ingest_id: The load.
             whole: The splits of which every row was read. By content, a row of a sample is the same as one that stands,
                 or new: where the others went is not to be seen.
 
@@ -191,21 +192,23 @@ class Matching:
             Split, index and column of the rows to be left out, because they hold an erased text and stand nowhere.
 
         Raises:
-            SourceError: Keys are missing or doubled; or nothing matches, and nobody said how it should.
+            SourceError: Keys are missing or doubled; or nothing is alike, and nobody said how it should match.
             UnfitKeyError: The same of keys, where nobody asked for matching by them.
         """
         self._flush()
         self._connection.exec_driver_sql("ANALYZE arrived_row")
         self._refuse_fault(arrived=True)
         self._run("match_by_content" if self.by == CONTENT else "match_by_key", {})
-        self._refuse_strangers()
+        self._refuse_strangers(ingest_id)
         if self.by == CONTENT:
             self._run("match_by_place", {"whole": list(whole)})
         self._connection.exec_driver_sql("ANALYZE matched_row")
         return [(row.split_id, row.source_index, row.erased_column) for row in self._run("match_erased", {})]
 
-    def _refuse_strangers(self) -> None:
-        if self._asked is not None or self._run("match_any", {}).scalar_one():
+    def _refuse_strangers(self, ingest_id: int) -> None:
+        """Raise where somebody else's file of the same name would remove all that stands."""
+        values = {"dataset_id": self._dataset_id, "ingest_id": ingest_id}
+        if self._asked is not None or self._run("match_kin", values).scalar_one():
             return
         split = next(iter(self._splits.values()))
         raise SourceError(

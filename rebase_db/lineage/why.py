@@ -19,7 +19,9 @@ def why(connection: Connection, example_id: int) -> dict[str, Any]:
     `raw_answer` is the answer it was read out of, also where that was given to an earlier call (`reused_from`).
     `margin` is by how much the row made the cut of its retrieval, whichever way its scoring counts. The lists are
     `checks`, `went`, `mirrors`, `retractions` (of the row, also those undone) and `family` (examples it was made from
-    and that were made from it). Of what is erased the text is empty or None, and `…erased_by` says by which retraction.
+    and that were made from it). `removed_at`, `removed_by`, `became` and `previous` say what later loads found of the
+    row, and which row it was before. Of what is erased the text is empty or None, and `…erased_by` says by which
+    retraction.
 
     Raises:
         UnknownNameError: There is no such example.
@@ -32,6 +34,7 @@ def why(connection: Connection, example_id: int) -> dict[str, Any]:
     found = dict(row)
     found["margin"] = _margin(row["scoring"], row["score"], row["cutoff_score"])
     of_row = {"dataset_id": row["dataset_id"], "row_id": row["row_id"]}
+    found |= connection.execute(text(named("releases_of_row")), of_row).mappings().one()
     for name, query, of in (
         ("checks", "checks_of_example", {"example_id": example_id}),
         ("went", "where_it_went", {"example_id": example_id}),

@@ -73,9 +73,9 @@ def test_a_value_of_json_is_kept_as_shown(source: str, column: str, cell: str, t
     assert ([kept.name for kept in split.columns], batch.cells) == ([column], [[cell]])
 
 
-def test_a_changed_row_is_refused_as_quoted(seeded: Engine, tmp_path: Path) -> None:
+def test_another_source_is_refused_as_quoted(seeded: Engine, tmp_path: Path) -> None:
     path = tmp_path / "tickets.jsonl"
-    path.write_text('{"text": "another text", "team": "payments"}\n', encoding="utf-8")
+    path.write_text('{"text": "another text", "team": "sales"}\n', encoding="utf-8")
     (source,) = open_sources([str(path)])
     with pytest.raises(SourceError) as refusal:
         load_dataset(seeded, source)

@@ -35,6 +35,9 @@ class KeyGraph:
         for row in self._rows("source_row"):
             load = (row["dataset_id"], row["ingest_id"])
             self._add("load", load, "row", (row["dataset_id"], row["row_id"]))
+        for row in self._rows("changed_row"):
+            previous = (row["dataset_id"], row["previous_row_id"])
+            self._add("row", previous, "row", (row["dataset_id"], row["row_id"]))
 
     def _read_tasks(self) -> None:
         tasks = {row["task_version_id"]: row["task_id"] for row in self._rows("task_version")}

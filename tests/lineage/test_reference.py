@@ -73,7 +73,7 @@ def test_a_kind_that_is_not_meant_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="'run' in 'run:1' is not meant here") as caught:
         parse("run:1", ("dataset", "row"))
 
-    assert caught.value.hint == "Write dataset:NAME, row:DATASET:CONFIG/SPLIT:INDEX."
+    assert caught.value.hint == "Write dataset:NAME, row:DATASET:CONFIG/SPLIT:INDEX[@LOAD]."
     assert parse("license:MIT") == Reference("licence", "MIT")
 
 

@@ -30,7 +30,7 @@ NO_EDGE = {
     "budget", "cell", "check_definition", "check_result", "dataset_column", "dataset_split", "embed_chunk", "embedding",
     "event", "ingest_rejection", "ingest_split", "metric", "prediction", "benchmark_item",
     "reservation", "retrieval_exclusion", "retrieval_mirror", "ingest_column", "task_vector", "text",
-    "worker", "changed_row", "removed_row", "retrieval_dataset", "training_set_mix",
+    "worker", "removed_row", "retrieval_dataset", "training_set_mix",
 }  # fmt: skip
 """Tables that say more of a record, or of work, but make no way from one record to another."""
 ONLY_ENDS = {"benchmark", "encoder", "prompt", "retraction", "task", "teacher"}

@@ -116,11 +116,13 @@ def load(corpus: Corpus, name: str, words: list[str], *, gone: bool = False, mat
         rejected=[RejectedRow("test", 99, 100, "word", "not a word")] if gone else [],
     )
     read = replace(split, uri=f"file:{name}", rows=len(rows) + gone)
-    load_dataset(corpus.engine, dataset_of(name, read, description=f"About {name}.", licence="MIT" if gone else ""), match=match)
+    load_dataset(
+        corpus.engine, dataset_of(name, read, description=f"About {name}.", licence="MIT" if gone else ""), match=match
+    )
 
 
 def write_history(engine: Engine, folder: Path) -> History:
-    """From datasets to a score and a newer release, with a displaced link, a judge, a budget, a retraction, an import."""
+    """From datasets to a score and newer releases; a displaced link, a judge, a budget, a retraction, an import."""
     corpus = Encoder(engine, smooth_vector)
     load(corpus, "words", [*WORDS, *WORDS[:3]], gone=True)
     load(corpus, "things", ["chisel", "grape"])

@@ -22,7 +22,11 @@ ROWS_EACH = 3
 
 @pytest.mark.parametrize("name", sorted(Base.metadata.tables))
 def test_a_deleted_record_shows(connection: Connection, name: str) -> None:
-    rows = connection.execute(text(f"SELECT ctid::text FROM {name} ORDER BY ctid LIMIT {ROWS_EACH}")).scalars().all()
+    rows = (
+        connection.execute(text(f"SELECT ctid::text AS place FROM {name} ORDER BY ctid LIMIT {ROWS_EACH}"))
+        .scalars()
+        .all()
+    )
     unseen = []
     for place in rows:
         with as_superuser(connection):
