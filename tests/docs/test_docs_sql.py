@@ -68,6 +68,14 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "What is kept, and how": [
         ("recipes", "default", "train", "photo", "binary values (binary) are no text"),
     ],
+    "A newer release": [
+        ("calls", 1, "default", "train", None, 4, 0, 0, 0),
+        ("chats", 1, "default", "train", None, 2, 0, 0, 0),
+        ("chats", 2, "default", "later", None, 3, 0, 0, 0),
+        ("recipes", 1, "default", "train", None, 1, 0, 0, 0),
+        ("tickets", 1, "default", "train", None, 4, 0, 0, 0),
+        ("tickets-copy", 1, "default", "train", None, 1, 0, 0, 0),
+    ],
     "Leaving faulty rows out: `--on-error skip`": [
         ("tickets", "default", "train", 3, 4, None, "is broken JSON (Expecting ',' delimiter, character 61)"),
     ],

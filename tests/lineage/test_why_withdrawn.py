@@ -92,3 +92,33 @@ def test_parents_and_children_are_named_with_their_rows(connection: Connection) 
 
     assert shown(connection, 1)["made into"] == f"example {child} (row:letters:default/train:0): b"
     assert shown(connection, child)["made from"] == "example 1 (row:letters:default/train:0): a"
+
+
+def test_a_row_that_changed_or_went_is_said_to_have(connection: Connection) -> None:
+    found = why(connection, 1)
+    assert (found["removed_at"], found["became"], found["previous"]) == (None, None, None)
+    assert not {"removed", "changed", "was before"} & shown(connection, 1).keys()
+    row = {"dataset_id": found["dataset_id"]}
+    load = add(connection, "ingest", **row, ingest_id=7, match_by="content", code_version="0")
+    add(connection, "ingest_split", **row, ingest_id=7, split_id=1, revision="r7")
+    add(connection, "removed_row", **row, row_id=found["row_id"], ingest_id=7)
+    run(
+        connection,
+        "UPDATE source_row SET removed_at = :at WHERE dataset_id = :dataset_id AND row_id = :row_id",
+        **row,
+        at=load["created_at"],
+        row_id=found["row_id"],
+    )
+    lines = shown(connection, 1)
+    assert lines["removed"].startswith(f"since {load['created_at']:%Y-%m-%d %H:%M}, load 7: its source has it no more")
+
+    column, words = next(iter(found["content"].items()))
+    add(
+        connection, "source_row", **row, row_id=70, ingest_id=7, split_id=1, source_index=found["source_index"],
+        content=found["content"] | {column: "other words"}, content_hash=bytes(32),
+    )  # fmt: skip
+    add(connection, "changed_row", **row, row_id=70, previous_row_id=found["row_id"])
+    lines = shown(connection, 1)
+    place = f"row:{found['dataset']}:{found['config']}/{found['split']}:{found['source_index']}"
+    assert lines["changed"].endswith(f"load 7: it is {place} now")
+    assert lines[column] == f"{words} → other words"
