@@ -62,7 +62,7 @@ def told(connection: Connection, *statements: str) -> list[str]:
             "UPDATE ingest_split SET rows_unchanged = 10 WHERE (dataset_id, ingest_id) = (1, 2)",
             [
                 "ingest_split dataset_id=1 ingest_id=2 split_id=1: its seal is not that of its columns",
-                "ingest_split dataset_id=1 ingest_id=2 split_id=1: rows_unchanged is not all that were there and stayed",
+                "ingest_split dataset_id=1 ingest_id=2 split_id=1: rows_unchanged is not all that were there",
                 "ingest_split dataset_id=1 ingest_id=2 split_id=1: rows_added, rows_unchanged and rows_rejected",
             ],
         ),
@@ -78,9 +78,9 @@ def told(connection: Connection, *statements: str) -> list[str]:
             "UPDATE removed_row SET ingest_id = 1 WHERE (dataset_id, row_id) = (4, 4)",
             [
                 "removed_row dataset_id=4 row_id=4: its seal is not that of its columns",
-                "ingest_split dataset_id=4 ingest_id=2 split_id=1: rows_unchanged is not all that were there and stayed",
+                "ingest_split dataset_id=4 ingest_id=2 split_id=1: rows_unchanged is not all that were there",
                 "source_row dataset_id=4 row_id=4: removed_at is not when the load that removed it began",
-                "removed_row dataset_id=4 row_id=4: the load that removed it did not read its split after it was there",
+                "removed_row dataset_id=4 row_id=4: the load that removed it did not read its split",
             ],
         ),
         (
