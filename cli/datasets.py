@@ -49,11 +49,22 @@ def show(
 
     with open_database().connect() as connection:
         found = loads(connection, name)
-    if not as_json:
-        for one in found:
-            one["revision"] = one["revision"][:12]
-    numbers = ["load", "max_rows", "added", "changed", "removed", "unchanged", "left_out"]
-    emit(found, as_json=as_json, numbers=numbers)
+    emit(found if as_json else _narrow(found), as_json=as_json, numbers=_LOAD_NUMBERS)
+
+
+_LOAD_NUMBERS = ("load", "max_rows", "added", "changed", "removed", "unchanged", "left_out")
+
+
+def _narrow(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Loads as a terminal has room for them: short, and without columns that say nothing."""
+    one_split = len({(load["config"], load["split"]) for load in found}) == 1
+    silent = {name for name in ("max_rows", "left_out") if not any(load[name] for load in found)}
+    silent |= {"config", "split"} if one_split else set()
+    return [
+        {name: value for name, value in load.items() if name not in silent}
+        | {"loaded_at": f"{load['loaded_at']:%Y-%m-%d}", "revision": load["revision"][:8]}
+        for load in found
+    ]
 
 
 @datasets.command("diff")

@@ -17,7 +17,7 @@ from rebase_db.retrieve.query_vectors import ensure_query_vectors
 from rebase_db.retrieve.rank import AVERAGE_SCORE, rank_rows
 from rebase_db.retrieve.snapshot import score_tasks
 from rebase_db.retrieve.write import lock_task, merge_links, write_receipt, write_scores
-from rebase_db.schema import Retrieval, RetrievalExclusion
+from rebase_db.schema import Dataset, Retrieval, RetrievalExclusion
 from rebase_db.sql import named
 
 if TYPE_CHECKING:

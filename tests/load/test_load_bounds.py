@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from rebase_db.database.copy import copy_in
-from rebase_db.ingest import load
+from rebase_db.ingest import load, match
 from rebase_db.ingest.encode import TextIds
 from rebase_db.ingest.load import load_dataset
 from rebase_db.ingest.source import Batch, Column, RejectedRow, SourceDataset, Split
@@ -86,22 +86,40 @@ def test_small_memories_give_the_same_database(engine: Engine, monkeypatch: pyte
         assert all(found == contents[0] for found in contents)
 
 
-def generated(rows: int) -> SourceDataset:
-    """A dataset that exists only while it is read: per row a text of its own, one of a hundred, and a number."""
+def test_statements_for_a_release_do_not_grow_with_rows(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = []
+    for rows in (6, 60):
+        name = f"{rows} rows"
+        load_dataset(engine, dataset_of(name, split_of(ROWS[:rows])))
+        with counted(engine, monkeypatch) as statements:
+            receipt = load_dataset(engine, dataset_of(name, split_of([{"a": "new"}, *ROWS[2:rows], ROWS[3]])))
+        assert (receipt.rows_changed, receipt.rows_unchanged) == (1, rows - 2)
+        # Beside asking for texts and contents that may be there, once a batch.
+        sent.append(
+            [found for found in statements if "FROM text" not in found and "standing_row.content_hash" not in found]
+        )
+    assert len(sent[0]) == len(sent[1])
+
+
+def generated(rows: int, release: int = 1) -> SourceDataset:
+    """A dataset that exists only while it is read: per row a text of its own, one of a hundred, and a number.
+
+    Another release has other words in one of a hundred rows.
+    """
 
     def read(_: list[RejectedRow]) -> Iterator[Batch]:
         size = 4096
         for first in range(0, rows, size):
             index = list(range(first, min(first + size, rows)))
             cells: list[list[str | None]] = [
-                [f"{n} {'words of its own ' * 10}" for n in index],
+                [f"{n} {release if n % 100 == 0 else ''} {'words of its own ' * 10}" for n in index],
                 [f"label {n % 100}" for n in index],
                 [str(n % 1000) for n in index],
             ]
             yield Batch(index, [None] * len(index), cells)
 
     columns = tuple(Column(name, "string") for name in ("text", "label", "number"))
-    split = Split("default", "train", "test:generated", str(rows), rows, columns, (), read)
+    split = Split("default", "train", "test:generated", f"{rows}, {release}", rows, columns, (), read)
     return dataset_of(f"generated {rows}", split)
 
 
@@ -122,3 +140,23 @@ def test_memory_does_not_grow_with_the_source(engine: Engine, monkeypatch: pytes
         (40_000, 41_101),
         (200_000, 201_101),
     ]
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_a_release(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TextIds, "REMEMBERED", 10_000)
+    monkeypatch.setattr(match, "BYTES_A_FLUSH", 1 << 20)
+    peaks = []
+    for rows in (20_000, 100_000):
+        load_dataset(engine, generated(rows))
+        tracemalloc.start()
+        try:
+            receipt = load_dataset(engine, generated(rows, 2))
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        assert (receipt.rows_changed, receipt.rows_unchanged, receipt.texts_added) == (
+            rows // 100, rows - rows // 100, rows // 100,
+        )  # fmt: skip
+    assert peaks[0] < 64 << 20
+    assert peaks[1] < 1.1 * peaks[0]

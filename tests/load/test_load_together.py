@@ -124,3 +124,23 @@ def test_different_datasets_do_not_wait_for_each_other(engine: Engine) -> None:
         loaded.set()
         slow.result()
     assert fetch(engine, "SELECT name, last_row_id FROM dataset ORDER BY name") == [("quick", 10), ("slow", 10)]
+
+
+def test_the_same_release_loaded_at_once_changes_rows_once(
+    engine: Engine, until_another_waits: Callable[[int], None]
+) -> None:
+    load_dataset(engine, dataset_of("d", split_of(ROWS)))
+    newer: list[Row] = [*ROWS[1:], {"a": "text 0", "b": "mended"}]
+    reading = threading.Event()
+
+    def started(batch: int) -> None:
+        reading.set()
+        until_another_waits(batch)
+
+    with ThreadPoolExecutor(2) as threads:
+        slow = threads.submit(load_dataset, engine, dataset_of("d", split_of(newer, before_batch=started)))
+        assert reading.wait(30)
+        quick = threads.submit(load_dataset, engine, dataset_of("d", split_of(newer)))
+        assert (slow.result().rows_added, slow.result().rows_removed, slow.result().rows_unchanged) == (1, 1, 9)
+        assert (quick.result().splits, quick.result().rows_unchanged) == (0, 10)
+    assert fetch(engine, "SELECT count(*), count(removed_at) FROM source_row") == [(11, 1)]

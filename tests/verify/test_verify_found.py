@@ -75,15 +75,6 @@ def told(connection: Connection, *statements: str) -> list[str]:
             ["changed_row dataset_id=4 row_id=5: a row was removed where it came"],
         ),
         (
-            "UPDATE removed_row SET ingest_id = 1 WHERE (dataset_id, row_id) = (4, 4)",
-            [
-                "removed_row dataset_id=4 row_id=4: its seal is not that of its columns",
-                "ingest_split dataset_id=4 ingest_id=2 split_id=1: rows_unchanged is not all that were there",
-                "source_row dataset_id=4 row_id=4: removed_at is not when the load that removed it began",
-                "removed_row dataset_id=4 row_id=4: the load that removed it did not read its split after it was there",
-            ],
-        ),
-        (
             "DELETE FROM event WHERE event = 'done' AND queue = 'training_run'",
             [
                 "training_run training_run_id=1: state is not what its events say (expected running, found done)",
