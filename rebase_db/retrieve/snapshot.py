@@ -84,8 +84,18 @@ def score_tasks(
         new = join(list(score_rows(connection, encoder_id, list(queries.values()), unscored)), len(queries))
         for place, version in enumerate(queries):
             scores[version] = scores[version].merged(new, place)
-        snapshot = Snapshot(*_mirror_groups(connection), changes_so_far(connection), loads_so_far(connection))
-        return snapshot, scores
+        return snapshot_now(connection), scores
+
+
+def snapshot_now(connection: Connection) -> Snapshot:
+    """The corpus as a transaction sees it."""
+    return Snapshot(*_mirror_groups(connection), changes_so_far(connection), loads_so_far(connection))
+
+
+def stored_candidates(connection: Connection, task_version_id: int, encoder_id: int) -> Candidates:
+    """The rows that are scored for a task version and live now, to be ranked again: no vector is read."""
+    _, gone = read_live(connection)
+    return snapshot_now(connection).candidates(read_scores(connection, task_version_id, encoder_id).without(gone))
 
 
 def loads_so_far(connection: Connection) -> int:

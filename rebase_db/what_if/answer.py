@@ -11,13 +11,13 @@ from sqlalchemy import select, text
 
 from rebase_db.errors import RebaseError
 from rebase_db.retrieve.rank import rank_rows
+from rebase_db.retrieve.snapshot import stored_candidates
 from rebase_db.schema import Dataset
 from rebase_db.sql import named
 from rebase_db.task.store import find_task
 from rebase_db.what_if.difference import Difference, Entrants, Moved, Part, Side
 from rebase_db.what_if.options import Options, ask, settings_for
 from rebase_db.what_if.present import links_of, present_request
-from rebase_db.what_if.scored_rows import stored_candidates
 from rebase_db.what_if.selection import select_examples
 
 if TYPE_CHECKING:

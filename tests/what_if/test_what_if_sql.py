@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from rebase_db.database.engine import engine_for
 from rebase_db.retrieve.rank import rank_rows
-from rebase_db.what_if.scored_rows import stored_candidates
+from rebase_db.retrieve.snapshot import stored_candidates
 from tests.conftest import cloned_database
 from tests.retrieve import reference
 from tests.retrieve.conftest import fill
