@@ -78,6 +78,11 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "Leaving faulty rows out: `--on-error skip`": [
         ("tickets", "default", "train", 3, 4, None, "is broken JSON (Expecting ',' delimiter, character 61)"),
     ],
+    "What a set records of its choice": [
+        ("triage-first", SOME, SOME),
+        ("triage-second", SOME, SOME),
+    ],
+    "Students that go on": [(1, 1, "triage-first", 5), (2, 2, "triage-second", 6)],
     "Which rows does an example come from?": [
         ("own", 0, "tickets", "default", "train", 1, "CC-BY-4.0", SOME),
     ],
