@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 TASK = "fruit-or-tool"
+pytestmark = pytest.mark.timeout(900)  # rounds are processes of their own, each of which loads models
 FAULTS = (
     f"{FaultPoint.INGEST_BEFORE_COMMIT}:1",
     f"{FaultPoint.INGEST_COMMITTED}:1",
