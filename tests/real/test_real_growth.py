@@ -127,8 +127,11 @@ def instalments(sources: list[SourceDataset]) -> Iterator[list[SourceDataset]]:
         yield [part for part in parts if part is not None]
 
 
-def same_but_for_ties(first: list[Any], second: list[Any]) -> None:
-    """Which of tied rows comes first, and is in at the cut, goes by ids, and those by which was loaded first."""
+def same_but_for_ties(first: list[Any], second: list[Any]) -> int:
+    """Which of tied rows comes first, and is in at the cut, goes by ids, and those by which was loaded first.
+
+    Returns how many rows or groups of tied rows were compared.
+    """
     assert [row[3:] for row in first] == [row[3:] for row in second]
 
     def groups(rows: list[Any]) -> list[list[bytes]]:
@@ -136,7 +139,7 @@ def same_but_for_ties(first: list[Any], second: list[Any]) -> None:
         return [sorted(bytes(row[2]) for row in members) for _, members in tied]
 
     assert groups(first)[:-1] == groups(second)[:-1]
-    assert len(groups(first)) > TOP_N / 2
+    return len(groups(first)) - 1
 
 
 def test_one_go_and_ten_instalments_give_the_same_rankings(
@@ -163,9 +166,11 @@ def test_one_go_and_ten_instalments_give_the_same_rankings(
         for scoring in SCORINGS:
             rows = max(rows, whole.retrieve(scoring))
             scored += grown.retrieve(scoring)
+            compared = 0
             for first, second in zip(whole.rankings(), grown.rankings(), strict=True):
                 assert len(first) == len({row[2] for row in first}) == TOP_N
-                same_but_for_ties(first, second)
+                compared += same_but_for_ties(first, second)
+            assert compared > TOP_N / 10 * len(tasks)  # in some tasks thousands tie
         # Each text was embedded once, and each row scored once for a task.
         assert (embedded, scored) == (texts, rows)
         # And scored anew, all at once, they are the same to the bit, ties and all.
