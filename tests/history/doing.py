@@ -113,7 +113,7 @@ class Doing:
     def load(self, name: str, licence: str, words: Sequence[str]) -> int:
         """Load a dataset as its source has it now; its number."""
         source = dataset_of(name, split_of([{"word": word} for word in words]), description=name, licence=licence)
-        return load_dataset(self.engine, source).dataset_id
+        return load_dataset(self.engine, source, match="index").dataset_id
 
     def add_version(self, number: int) -> int:
         """A new version of the task."""

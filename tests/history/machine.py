@@ -94,7 +94,9 @@ class Machine(RuleBasedStateMachine):
         graph.datasets[number] = dataset
         dataset.source = source
         here = {graph.place[row] for row in dataset.rows}
-        for place, word in enumerate(source):
+        there = {graph.texts[row] for row in dataset.rows}
+        # Further copies of what is there are numbered last.
+        for place, word in sorted(enumerate(source), key=lambda each: each[1] in there):
             if place not in here and word not in dataset.erased_texts:
                 row = (number, len(dataset.rows) + 1)
                 dataset.rows.append(row)
@@ -190,12 +192,14 @@ class Machine(RuleBasedStateMachine):
     @rule(pairs=PAIRS)
     @precondition(lambda self: len(self.graph.made_for) > 1)
     def derive(self, pairs: list[tuple[int, int]]) -> None:
-        """As strategies to come will, that make examples from examples."""
+        """As strategies to come will, that make examples from examples: before any set has them."""
         graph = self.graph
         with self.doing.engine.begin() as connection:
             for one, other in pairs:
                 older, younger = sorted((pick(graph.made_for, one), pick(graph.made_for, other)))
                 known = graph.parents.setdefault(younger, set())
+                if graph.sets_with({younger, *graph.below(younger)}):
+                    continue
                 if older < younger and older not in known and not {older, younger} & graph.erased_examples:
                     add(connection, "example_parent", example_id=younger, parent_id=older)
                     known.add(older)
