@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.lending import Lending
 
 
-@pytest.mark.parametrize("histories", [10, pytest.param(150, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
+@pytest.mark.parametrize("histories", [6, pytest.param(150, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
 def test_sql_tells_of_any_history_what_a_walk_would(lending: Lending, server_url: str, histories: int) -> None:
     machine = type("History", (Machine,), {"lending": lending, "server": server_url})
     run_state_machine_as_test(

@@ -176,6 +176,7 @@ def killed_and_grown(world: World, engine: Engine, faults: Iterable[str]) -> dic
 
 
 @pytest.mark.xdist_group("growing")
+@pytest.mark.slow
 def test_killed_in_one_stage_after_the_other(
     grown: tuple[dict[str, Any], dict[str, list[tuple[Any, ...]]]], started: tuple[World, Engine]
 ) -> None:

@@ -11,8 +11,8 @@ from sqlalchemy import insert, text
 from rebase_db.hashing import content_hash
 from rebase_db.retrieve.rank import rank_rows
 from rebase_db.retrieve.run import read_requests, request_retrieval
+from rebase_db.retrieve.snapshot import stored_candidates
 from rebase_db.schema import Task, TaskVersion
-from rebase_db.what_if.scored_rows import stored_candidates
 from tests.real.brute_force import ReferenceEncoder
 from tests.retrieve.corpus import compute_and_finish
 
