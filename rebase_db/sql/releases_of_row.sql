@@ -14,8 +14,15 @@ LEFT JOIN changed_row AS became
 LEFT JOIN source_row AS later_row
     ON later_row.dataset_id = became.dataset_id AND later_row.row_id = became.row_id
 LEFT JOIN changed_row ON changed_row.dataset_id = source_row.dataset_id AND changed_row.row_id = source_row.row_id
-LEFT JOIN LATERAL lineage.describe('row', ARRAY[became.dataset_id || '/' || became.row_id]) AS later ON true
-LEFT JOIN LATERAL lineage.describe(
-    'row', ARRAY[changed_row.dataset_id || '/' || changed_row.previous_row_id]
+-- Not asked where there is nothing to describe, which is nearly always.
+LEFT JOIN LATERAL (
+    SELECT reference
+    FROM lineage.describe('row', ARRAY[became.dataset_id || '/' || became.row_id])
+    WHERE became.row_id IS NOT NULL
+) AS later ON true
+LEFT JOIN LATERAL (
+    SELECT reference
+    FROM lineage.describe('row', ARRAY[changed_row.dataset_id || '/' || changed_row.previous_row_id])
+    WHERE changed_row.row_id IS NOT NULL
 ) AS earlier ON true
 WHERE source_row.dataset_id = :dataset_id AND source_row.row_id = :row_id
