@@ -221,11 +221,11 @@ def _write(
     connection: Connection, request: Request, snapshot: Snapshot, scores: TaskScores, rows: Candidates
 ) -> dict[str, int | float | None]:
     """Rank the rows for one request and write what came of it."""
-    ranking = _rank(request, rows)
+    ranking = rank_for(request, rows)
     hold_still(connection)
     if changes_so_far(connection) != snapshot.changes_seen:
         rows = rows.without(retracted_rows(connection))
-        ranking = _rank(request, rows)
+        ranking = rank_for(request, rows)
     lock_task(connection, request.task_version_id, request.encoder_id)
     # As of the corpus that was scored: what was retracted or loaded since makes the next request compute anew.
     seen = {
@@ -262,7 +262,8 @@ def _ranked(request: Request, rows: Candidates) -> dict[int, int]:
     return {dataset_id: 0 if dataset_id in request.excluded else count for dataset_id, count in found}
 
 
-def _rank(request: Request, rows: Candidates) -> Ranking:
+def rank_for(request: Request, rows: Candidates) -> Ranking:
+    """Rank rows as a retrieval asks for it."""
     return rank_rows(
         rows,
         top_n=request.top_n,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rebase_db.retrieve.rank import Candidates, rank_rows
-from rebase_db.retrieve.run import read_requests
+from rebase_db.retrieve.rank import Candidates
+from rebase_db.retrieve.run import rank_for, read_requests
 from rebase_db.verify.lie import Lie
 from rebase_db.verify.read import lies_of, stream
 
@@ -150,15 +150,7 @@ def _check_ranking(connection: Connection, request: Request, groups: dict[int, N
             return
     scored = _candidates(parts)
     rows = scored.without([(dataset_id, row_id) for dataset_id, row_id in stream(connection, LEFT_BETWEEN, key)])
-    ranking = rank_rows(
-        rows,
-        top_n=request.top_n,
-        scoring=request.scoring,
-        excluded=request.excluded,
-        drop_mirrors=request.mirrors == "first",
-        weights=request.weights,
-        max_share=request.max_share,
-    )
+    ranking = rank_for(request, rows)
     yield from _check_counts(connection, key, len(scored.row_ids), ranking)
     yield from _check_receipt(connection, request, rows, ranking)
     yield from _check_links(connection, lane, request, rows, ranking)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select, text
 
 from rebase_db.errors import RebaseError
-from rebase_db.retrieve.rank import rank_rows
+from rebase_db.retrieve.run import rank_for
 from rebase_db.retrieve.snapshot import stored_candidates
 from rebase_db.schema import Dataset
 from rebase_db.sql import named
@@ -75,15 +75,7 @@ def what_if(engine: Engine, file: TaskFile, changed: TaskFile, options: Options)
                 select(Dataset.dataset_id, Dataset.name, Dataset.licence)
             )
         }
-    ranking = rank_rows(
-        rows,
-        top_n=request.top_n,
-        scoring=request.scoring,
-        excluded=request.excluded,
-        drop_mirrors=request.mirrors == "first",
-        weights=request.weights,
-        max_share=request.max_share,
-    )
+    ranking = rank_for(request, rows)
     keys = zip(rows.dataset_ids[ranking.chosen].tolist(), rows.row_ids[ranking.chosen].tolist(), strict=True)
     after = dict(zip(keys, ranking.scores.tolist(), strict=True))
     standing = sorted(((key, link) for key, link in links.items() if link.present), key=lambda each: each[1].rank)
