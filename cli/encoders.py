@@ -33,10 +33,18 @@ def listed(context: typer.Context, as_json: JsonOption = False) -> None:
     if not found and not as_json:
         talk.print("No encoder is known yet; `rebase embed` adds one.", style="dim")
     if not as_json:
-        for one in found:
-            one["texts"] = f"{one['texts']:,} of {one.pop('texts_of_corpus'):,}"
-            one["revision"] = one["revision"][:12]
-    emit(found, as_json=as_json, numbers=["encoder_id", "width", "vectors", "texts", "task_versions"])
+        # What a terminal has room for; revision, precision and vectors are in the JSON.
+        found = [
+            {
+                "encoder": one["encoder_id"],
+                "name": one["name"],
+                "width": one["width"],
+                "texts": f"{one['texts']:,} of {one['texts_of_corpus']:,}",
+                "tasks": one["task_versions"],
+            }
+            for one in found
+        ]
+    emit(found, as_json=as_json, numbers=["encoder", "width", "texts", "tasks"])
 
 
 @encoders.command("compare")
